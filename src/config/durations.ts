@@ -1,0 +1,30 @@
+// The one way to write a length of time in resources: a whole number and a unit, `45s`, `30m`, `12h`, `30d`.
+
+import { z } from 'zod';
+
+const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/;
+/** Longer times are mistakes; it also keeps sums of durations far from the limits of a double. */
+const MAX_DURATION_MS = 3650 * MILLISECONDS.d;
+
+/** Milliseconds of a duration such as `30m`, or `undefined` when the text is not one. */
+export function parseDuration(text: string): number | undefined {
+  const match = DURATION.exec(text);
+  if (match === null) {
+    return undefined;
+  }
+  const milliseconds = Number(match[1]) * MILLISECONDS[match[2] as keyof typeof MILLISECONDS];
+  return milliseconds <= MAX_DURATION_MS ? milliseconds : undefined;
+}
+
+/** A schema that takes duration text and gives milliseconds, at least `minMs`. */
+export function duration({ minMs = 1 }: { minMs?: number } = {}) {
+  return z.string().transform((text, context) => {
+    const milliseconds = parseDuration(text);
+    if (milliseconds === undefined || milliseconds < minMs) {
+      context.addIssue({ code: 'custom', message: `must be a duration such as 45s, 30m, 12h or 30d, at least ${minMs} ms: got "${text}"` });
+      return z.NEVER;
+    }
+    return milliseconds;
+  });
+}

@@ -1,0 +1,33 @@
+// The schema of an MCPTenant's `spec`: which callers belong to it, and what they may use up.
+
+import { z } from 'zod';
+import { resourceName, toolRules } from './backend-spec.ts';
+import { duration } from './durations.ts';
+
+const MAX_LIST = 256;
+const text = z.string().min(1).max(1024);
+
+const quota = z.strictObject({
+  requests: z.int().min(0),
+  per: duration({ minMs: 1000 }),
+  scope: z.enum(['tenant', 'subject']).default('tenant'),
+  backend: resourceName.optional(),
+  tool: text.optional(),
+  countAll: z.boolean().default(false),
+});
+
+/** The schema of an MCPTenant's `spec`; durations in milliseconds. */
+export const tenantSpec = z.strictObject({
+  priority: z.int().default(0),
+  match: z
+    .array(z.strictObject({ issuer: z.url(), claim: text, values: z.array(text).min(1).max(MAX_LIST) }))
+    .min(1)
+    .max(MAX_LIST),
+  tools: toolRules.prefault({}),
+  quotas: z.array(quota).max(MAX_LIST).default([]),
+  limits: z.strictObject({ sessions: z.int().min(0).optional(), concurrentRequests: z.int().min(0).optional() }).prefault({}),
+  onOutage: z.enum(['allow-local', 'deny']).default('allow-local'),
+});
+
+/** A validated tenant specification with every default filled in. */
+export type TenantSpec = z.output<typeof tenantSpec>;
