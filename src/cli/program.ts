@@ -1,0 +1,64 @@
+// The commands of `mcp-gateway`: what they are called, what they take, and how they fail.
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { SettingsError } from '../config/settings-load.ts';
+import { addConfigCommands } from './config-commands.ts';
+import { addEnvoyCommands } from './envoy-commands.ts';
+import { addInternalCommands } from './internal-commands.ts';
+import type { Terminal } from './progress.ts';
+import { addUpCommand } from './up-command.ts';
+
+/** What a command may use of the process around it. `argv` starts with the command's name. */
+export interface CliContext {
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
+}
+
+const USAGE = 2;
+const FAILURE = 1;
+
+const examples = `
+Examples:
+  $ mcp-gateway up --resources examples/local
+  $ mcp-gateway up --listen 127.0.0.1:9000 --home /tmp/gateway
+  $ mcp-gateway config print --config gateway.yaml
+`;
+
+/** Runs one command to its end and gives the exit code: 0, 1 for failures, 2 for what was typed or configured wrongly. */
+export async function runCli(context: CliContext): Promise<number> {
+  const { argv, stdout, stderr } = context;
+  const program = new Command('mcp-gateway')
+    .description('One URL for stateful MCP servers: Envoy carries the traffic, each session stays with its own process.')
+    .version(version(), '--version', 'print the version')
+    .helpOption('--help', 'print this help')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .addHelpText('after', examples)
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'mcp-gateway: ')),
+    })
+    .exitOverride();
+  addUpCommand(program, context);
+  addConfigCommands(program, context);
+  addEnvoyCommands(program, context);
+  addInternalCommands(program, context);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return 0;
+  } catch (error) {
+    // Commander has printed its own errors, and help and version are among them.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
+    stderr.write(`mcp-gateway: ${error instanceof Error ? error.message : String(error)}\n`);
+    return error instanceof SettingsError ? USAGE : FAILURE;
+  }
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return manifest.version;
+}

@@ -1,0 +1,33 @@
+// Makes command line options of the rows of the settings table, and settings of what was typed.
+
+import type { Command } from 'commander';
+import { type Setting, type SettingName, settingsTable } from '../config/settings.ts';
+import { type LoadedSettings, loadSettings } from '../config/settings-load.ts';
+
+/** Adds `--config` and every option that the table has; nothing is parsed or defaulted here, the table does that. */
+export function addSettingsOptions(command: Command): Command {
+  command.option('--config <FILE>', 'settings file (gateway.yaml); also MCP_GATEWAY_CONFIG');
+  for (const [, row] of optionRows()) {
+    command.option(
+      `${row.flag} <${row.placeholder ?? 'VALUE'}>`,
+      `${row.doc.replaceAll('`', '')} Default: ${row.fallback}; also ${row.env}`,
+    );
+  }
+  return command;
+}
+
+/** Loads the settings of a command whose options were added above. Throws SettingsError. */
+export function settingsOf(typed: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): LoadedSettings {
+  const flags: Partial<Record<SettingName, string>> = {};
+  for (const [name] of optionRows()) {
+    const value = typed[name];
+    if (typeof value === 'string') flags[name] = value;
+  }
+  const configFile = typeof typed['config'] === 'string' ? typed['config'] : undefined;
+  return loadSettings({ flags, configFile, env, workingDir: process.cwd() });
+}
+
+function optionRows(): [SettingName, Setting<unknown>][] {
+  const all = Object.entries(settingsTable) as [SettingName, Setting<unknown>][];
+  return all.filter(([, row]) => row.flag !== undefined);
+}

@@ -1,0 +1,36 @@
+// `mcp-gateway up`: runs the whole gateway on this machine until it is told to stop.
+
+import type { Command } from 'commander';
+import type { CliContext } from './program.ts';
+import { createProgress, type ProgressEvent, progressForm } from './progress.ts';
+import { addSettingsOptions, settingsOf } from './settings-options.ts';
+import { listenForStop } from './stop-signals.ts';
+import { type WelcomeInfo, welcome } from './welcome.ts';
+
+/** Adds the command. Its work is in app/, loaded when it is needed so that `--help` is quick. */
+export function addUpCommand(program: Command, { env, stdout, stderr }: CliContext): void {
+  const command = program
+    .command('up')
+    .description('start Envoy, the sidecar and the MCP servers of a folder of resource files, and stay')
+    .option('--json', 'print progress and the final addresses as JSON lines');
+  addSettingsOptions(command).action(async (typed: Record<string, unknown>) => {
+    const json = typed['json'] === true;
+    const { settings, warnings } = settingsOf(typed, env);
+    for (const warning of warnings) stderr.write(`mcp-gateway: ${warning}\n`);
+    const progress = createProgress({ stream: stdout, form: progressForm({ stream: stdout, env, json }) });
+    const out = {
+      progress: (event: ProgressEvent) => progress(event),
+      ready: (info: WelcomeInfo) => void stdout.write(json ? `${JSON.stringify({ event: 'ready', ...info })}\n` : welcome(info)),
+    };
+    const { stop, hurry, release } = listenForStop();
+    try {
+      const { runUp } = await import('../app/up.ts');
+      await runUp(settings, { signal: stop, hurry, env, out });
+    } catch (error) {
+      // Being stopped while starting is what the user asked for.
+      if (!stop.aborted || error !== stop.reason) throw error;
+    } finally {
+      release();
+    }
+  });
+}

@@ -1,0 +1,137 @@
+// Every process setting in one table: its key in gateway.yaml, environment variable, flag, default, parser and what it is for.
+
+import { baseUrl, hostName, integer, list, listenAddress, oneOf, origin, type Parser, path, program } from './settings-parsers.ts';
+
+/** One row of the table. The key of the row is the key in gateway.yaml; units stand in it. */
+export interface Setting<Value> {
+  readonly env: string;
+  /** The option of `mcp-gateway up`, when there is one. */
+  readonly flag?: `--${string}`;
+  /** What the flag's value looks like in `--help`. */
+  readonly placeholder?: string;
+  /** As a user would write it; `<home>` and `<cache>` at its beginning stand for those folders. */
+  readonly fallback: string | undefined;
+  /** One sentence for the docs page and `--help`. */
+  readonly doc: string;
+  readonly parse: Parser<Value>;
+}
+
+const setting = <Value>(row: Setting<Value> & { readonly fallback: string }): Setting<Value> => row;
+const optional = <Value>(row: Omit<Setting<Value>, 'fallback'>): Setting<Value | undefined> => ({ ...row, fallback: undefined });
+
+/** In the order of the docs page. `home` stands before the rows whose default lies in it. */
+export const settingsTable = {
+  listen: setting({
+    env: 'MCP_GATEWAY_LISTEN',
+    flag: '--listen',
+    placeholder: 'HOST:PORT',
+    fallback: '127.0.0.1:8080',
+    doc: 'Where MCP clients connect (port 0 picks a free one). Must be a loopback address, because no token is asked for.',
+    parse: listenAddress,
+  }),
+  admin: setting({
+    env: 'MCP_GATEWAY_ADMIN',
+    flag: '--admin',
+    placeholder: 'HOST:PORT',
+    fallback: '127.0.0.1:8081',
+    doc: 'Where `/metrics` is served (port 0 picks a free one). Must be a loopback address.',
+    parse: listenAddress,
+  }),
+  home: setting({
+    env: 'MCP_GATEWAY_HOME',
+    flag: '--home',
+    placeholder: 'DIR',
+    fallback: '~/.mcp-gateway',
+    doc: 'The folder of what must survive a restart (session keys, session records, secrets), of sockets and of server logs.',
+    parse: path,
+  }),
+  resources: setting({
+    env: 'MCP_GATEWAY_RESOURCES',
+    flag: '--resources',
+    placeholder: 'DIR',
+    fallback: '<home>/resources',
+    doc: 'The folder of YAML files that declare backends; it is watched while the gateway runs.',
+    parse: path,
+  }),
+  workers: setting({
+    env: 'MCP_GATEWAY_WORKERS',
+    flag: '--workers',
+    placeholder: 'N',
+    fallback: '1',
+    doc: 'How many sidecar processes decide about requests (1 to 64).',
+    parse: integer(1, 64),
+  }),
+  envoyConcurrency: setting({
+    env: 'MCP_GATEWAY_ENVOY_CONCURRENCY',
+    fallback: '2',
+    doc: 'Worker threads of Envoy (1 to 256).',
+    parse: integer(1, 256),
+  }),
+  envoyBin: optional({
+    env: 'ENVOY_BIN',
+    doc: 'The Envoy binary to run. Unset: `envoy` on PATH when it is 1.40 or newer, else a download that is kept in `cacheDir`.',
+    parse: program,
+  }),
+  cacheDir: setting({
+    env: 'MCP_GATEWAY_CACHE_DIR',
+    fallback: '<cache>/mcp-gateway',
+    doc: 'The folder for downloads that can be fetched again; `<cache>` is `$XDG_CACHE_HOME`, or else `~/.cache`.',
+    parse: path,
+  }),
+  logLevel: setting({
+    env: 'MCP_GATEWAY_LOG_LEVEL',
+    fallback: 'info',
+    doc: 'The least severe log lines that are written: `trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`.',
+    parse: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+  }),
+  logFile: optional({
+    env: 'MCP_GATEWAY_LOG_FILE',
+    doc: 'The file that the log is appended to.',
+    parse: path,
+  }),
+  publicUrl: optional({
+    env: 'MCP_GATEWAY_PUBLIC_URL',
+    doc: 'The base URL under which clients reach the gateway, when it is not the listen address.',
+    parse: baseUrl,
+  }),
+  allowedHosts: setting({
+    env: 'MCP_GATEWAY_ALLOWED_HOSTS',
+    fallback: '',
+    doc: 'Host names that requests may carry besides `localhost`, `127.0.0.1` and `[::1]`.',
+    parse: list(hostName),
+  }),
+  allowedOrigins: setting({
+    env: 'MCP_GATEWAY_ALLOWED_ORIGINS',
+    fallback: 'loopback',
+    doc: 'Web origins whose pages may call the gateway; `loopback` stands for `localhost`, `127.0.0.1` and `[::1]` on every port.',
+    parse: list(origin),
+  }),
+  onRevocationOutage: setting({
+    env: 'MCP_GATEWAY_ON_REVOCATION_OUTAGE',
+    fallback: 'deny',
+    doc: 'What happens to requests of a session while nobody can tell whether it was revoked: `deny` or `allow`.',
+    parse: oneOf('deny', 'allow'),
+  }),
+  drainTimeoutMs: setting({
+    env: 'MCP_GATEWAY_DRAIN_TIMEOUT_MS',
+    fallback: '10000',
+    doc: 'How long requests in flight may take to end after SIGTERM or SIGINT, in milliseconds (0 to 600,000).',
+    parse: integer(0, 600_000),
+  }),
+};
+
+type Table = typeof settingsTable;
+
+/** The name of a setting: its key in gateway.yaml. */
+export type SettingName = keyof Table;
+
+/** What the process runs with: validated, complete and frozen. */
+export type Settings = { readonly [Name in SettingName]: Table[Name] extends Setting<infer Value> ? Value : never };
+
+/** The variable that names the file with the settings; it cannot stand in that file. */
+export const configFileVariable = 'MCP_GATEWAY_CONFIG';
+
+/** The environment of this process: the only place that reads it, so that everything else gets what it needs as an argument. */
+export function environment(): NodeJS.ProcessEnv {
+  return process.env;
+}

