@@ -1,0 +1,220 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { JsonScanner, MAX_JSON_DEPTH } from './json-scan.ts';
+import { isAmbiguousText, KeySet, LAX, NO_KEY } from './json-scan-keys.ts';
+
+const RUNS = { seed: 20260728, numRuns: 600 };
+
+function accepts(text: Buffer): boolean {
+  const scanner = new JsonScanner(text);
+  scanner.skipValue();
+  return scanner.atEnd();
+}
+
+function parses(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('the grammar is that of JSON.parse', () => {
+  const texts = [
+    ...[
+      '',
+      ' ',
+      '{',
+      '}',
+      '[',
+      ']',
+      '{}',
+      '[]',
+      ' [ ] ',
+      '{ }',
+      '[[]]',
+      '[[],{}]',
+      '[1,]',
+      '[,1]',
+      '[1 2]',
+      '[1,,2]',
+      '[}',
+      '{]',
+      '[1]]',
+      '[]x',
+    ],
+    ...['{"a"}', '{"a":}', '{"a":1,}', '{,"a":1}', '{"a":1 "b":2}', '{a:1}', "{'a':1}", '{1:1}', '{"a":1}}', '{"a"::1}', '{"a":1,"a":2}'],
+    ...['true', 'false', 'null', 'tru', 'truE', 'nulll', 'undefined', 'NaN', 'Infinity', '-Infinity', 'TRUE'],
+    ...[
+      '0',
+      '-0',
+      '00',
+      '01',
+      '-01',
+      '-',
+      '+1',
+      '1.',
+      '.1',
+      '1.0',
+      '1.e1',
+      '1e',
+      '1e+',
+      '1e5',
+      '1E-5',
+      '1e400',
+      '1e5.5',
+      '0x10',
+      '1_0',
+      '9007199254740993',
+      '- 1',
+    ],
+    ...[
+      '""',
+      '"',
+      '"a',
+      '"\\"',
+      '"\\\\"',
+      '"\\n"',
+      '"\\x"',
+      '"\\u12"',
+      '"\\u12G4"',
+      '"\\ud800"',
+      '"\\u0000"',
+      '"\t"',
+      '"\n"',
+      '"\u007f"',
+      '"\u2028"',
+      '"é"',
+      '"😀"',
+    ],
+    ...['\ufeff{}', '\u00a0{}', '\v{}', '\f{}', '{}\0', '\0', '// c\n{}', '/**/{}', '{}\n\r\t '],
+  ];
+  test.each(texts)('%j', (text) => {
+    expect(accepts(Buffer.from(text))).toBe(parses(text));
+  });
+
+  test('any text of JSON characters', () => {
+    const unit = fc.constantFrom(...'{}[]",:\\u0019eE+-. \n\ttruefalsn/b', 'é', '\u0001', '"a"', '{"a":', 'true', 'null');
+    fc.assert(
+      fc.property(fc.string({ unit, maxLength: 14 }), (text) => {
+        expect(accepts(Buffer.from(text))).toBe(parses(text));
+      }),
+      { ...RUNS, numRuns: 8000 },
+    );
+  });
+
+  test('any value, and what becomes of it when one byte changes', () => {
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 4 }), fc.nat(), fc.constantFrom(...'{}[]",:\\0e-. x\n'), (text, at, replacement) => {
+        expect(accepts(Buffer.from(text))).toBe(true);
+        const index = at % text.length;
+        const changed = text.slice(0, index) + replacement + text.slice(index + 1);
+        expect(accepts(Buffer.from(changed))).toBe(parses(changed));
+      }),
+      RUNS,
+    );
+  });
+
+  test('every cut of a text is a cut, not a fault of syntax', () => {
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 3 }), (text) => {
+        const bytes = Buffer.from(`[${text}]`);
+        const faults = Array.from(bytes, (_, end) => {
+          const scanner = new JsonScanner(bytes.subarray(0, end));
+          scanner.skipValue();
+          return scanner.fault;
+        });
+        expect(new Set(faults)).toEqual(new Set(['cut']));
+      }),
+      { ...RUNS, numRuns: 200 },
+    );
+  });
+});
+
+test('depth is bounded, and a bounded depth costs no stack', () => {
+  const nested = (depth: number): Buffer => Buffer.from('['.repeat(depth) + ']'.repeat(depth));
+  expect(accepts(nested(MAX_JSON_DEPTH))).toBe(true);
+  const scanner = new JsonScanner(nested(1_000_000));
+  expect(scanner.skipValue()).toBe(false);
+  expect(scanner.fault).toBe('too-deep');
+});
+
+test('readString decodes as JSON.parse does', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const json = JSON.stringify(text);
+      expect(new JsonScanner(Buffer.from(json)).readString()).toBe(JSON.parse(json));
+      const escaped = `"${[...text]
+        .flatMap((char) => char.split(''))
+        .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+        .join('')}"`;
+      expect(new JsonScanner(Buffer.from(escaped)).readString()).toBe(text);
+    }),
+    RUNS,
+  );
+});
+
+test('a walk yields the members of every object in order', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string({ minLength: 1 }), fc.jsonValue({ maxDepth: 2 })), (object) => {
+      const bytes = Buffer.from(JSON.stringify(object, null, 1));
+      const scanner = new JsonScanner(bytes);
+      const found: [string, unknown][] = [];
+      scanner.enterObject();
+      while (scanner.nextMember()) {
+        const key = scanner.decode(scanner.span);
+        const start = scanner.pos;
+        scanner.skipValue();
+        found.push([key, JSON.parse(bytes.toString('utf8', start, scanner.pos))]);
+      }
+      expect(scanner.atEnd()).toBe(true);
+      expect(found).toEqual(Object.entries(JSON.parse(bytes.toString())));
+    }),
+    RUNS,
+  );
+});
+
+describe('KeySet', () => {
+  const keys = new KeySet(['name', 'taskId', '_meta', 'uri']);
+  test.each([
+    ['"name"', 0],
+    ['"taskId"', 1],
+    ['"_meta"', 2],
+    ['"n\\u0061me"', 0],
+    ['"Name"', LAX],
+    ['"NAME"', LAX],
+    ['"taskid"', LAX + 1],
+    ['"ta\u017f\u212aId"', LAX + 1],
+    ['"ta\\u017fkId"', LAX + 1],
+    ['"task\u0131d"', LAX + 1],
+    ['"ur\u0130"', LAX + 3],
+    ['"name\\u0000x"', LAX],
+    ['"na\\ud800me"', LAX],
+    ['"_META"', LAX + 2],
+    ['"\\u005fmeta"', 2],
+    ['""', NO_KEY],
+    ['"names"', NO_KEY],
+    ['"nam"', NO_KEY],
+    ['"?meta"', NO_KEY],
+    ['"\u007fmeta"', NO_KEY],
+    ['"name😀"', NO_KEY],
+    ['"n\u00e4me"', NO_KEY],
+    ['"na me"', NO_KEY],
+  ])('%s', (json, expected) => {
+    const scanner = new JsonScanner(Buffer.from(json));
+    scanner.readString();
+    expect(keys.match(scanner)).toBe(expected);
+  });
+});
+
+test.each([
+  ['read_file', false],
+  ['a\u0000', true],
+  ['\ud83d\ude00', false],
+  ['\ud83d', true],
+  ['\ude00\ud83d', true],
+  ['é\ufffd', false],
+])('isAmbiguousText(%j)', (text, expected) => {
+  expect(isAmbiguousText(text)).toBe(expected);
+});
