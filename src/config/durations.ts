@@ -3,7 +3,7 @@
 import { z } from 'zod';
 
 const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/;
+const DURATION = /^(\d{1,12})(ms|s|m|h|d)$/;
 /** Longer times are mistakes; it also keeps sums of durations far from the limits of a double. */
 const MAX_DURATION_MS = 3650 * MILLISECONDS.d;
 
