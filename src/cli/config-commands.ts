@@ -9,7 +9,7 @@ import { addSettingsOptions, settingsOf } from './settings-options.ts';
 
 /** Adds `config check` and `config print`. */
 export function addConfigCommands(program: Command, { env, stdout, stderr }: CliContext): void {
-  const config = program.command('config').description('check or print the settings');
+  const config = program.command('config').description('check or print the settings').helpCommand(false);
   addSettingsOptions(config.command('check').description('say whether the settings are valid, and everything that is wrong')).action(
     (typed: Record<string, unknown>) => {
       const { warnings } = settingsOf(typed, env);

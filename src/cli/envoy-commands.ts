@@ -7,7 +7,7 @@ import { listenForStop } from './stop-signals.ts';
 
 /** Adds `envoy fetch`, which prints the path of the binary. */
 export function addEnvoyCommands(program: Command, { env, stdout, stderr }: CliContext): void {
-  const envoy = program.command('envoy').description('find or fetch the Envoy binary');
+  const envoy = program.command('envoy').description('find or fetch the Envoy binary').helpCommand(false);
   addSettingsOptions(envoy.command('fetch').description('download Envoy unless there is a usable one, and print where it is')).action(
     async (typed: Record<string, unknown>) => {
       const { settings } = settingsOf(typed, env);

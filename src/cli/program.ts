@@ -40,7 +40,7 @@ export async function runCli(context: CliContext): Promise<number> {
     .configureOutput({
       writeOut: (text) => stdout.write(text),
       writeErr: (text) => stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'mcp-gateway: ')),
+      outputError: (text, write) => write(oneLine(text)),
     })
     .exitOverride();
   addUpCommand(program, context);
@@ -56,6 +56,14 @@ export async function runCli(context: CliContext): Promise<number> {
     stderr.write(`mcp-gateway: ${error instanceof Error ? error.message : String(error)}\n`);
     return error instanceof SettingsError ? USAGE : FAILURE;
   }
+}
+
+/** Commander's `error: …`, with its suggestion in the same line. */
+function oneLine(text: string): string {
+  return `mcp-gateway: ${text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s+/g, ' ')}\n`;
 }
 
 function version(): string {

@@ -11,8 +11,10 @@ export default class ClosingLine implements Reporter {
   onInit(): void {
     // After everything else that is printed, vitest's own summary included.
     process.once('exit', (code) => {
-      // Something failed that no test stands for, such as the set-up.
-      const failed = code !== 0 && this.#failed === 0 ? 1 : this.#failed;
+      const ranNothing = this.#passed + this.#failed === 0;
+      // A run without a single test must not look like a good one; nor one in which something failed that no test stands for.
+      if (ranNothing) process.exitCode = 1;
+      const failed = this.#failed === 0 && (ranNothing || code !== 0) ? 1 : this.#failed;
       const skipped = this.#skipped === 0 ? '' : `, ${this.#skipped} skipped`;
       process.stdout.write(`${this.#passed} passed, ${failed} failed${skipped}\n`);
     });
