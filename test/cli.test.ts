@@ -67,6 +67,15 @@ describe('mistakes', () => {
   });
 });
 
+describe('bridge', () => {
+  it('gets its arguments as they are, `--` and options of the server included', async () => {
+    expect(await run(['bridge', '--port', 'x', '--', 'node', '--help'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^mcp-gateway: usage: mcp-gateway bridge .*\n$/),
+    });
+  });
+});
+
 describe('config', () => {
   it('print shows a gateway.yaml that check accepts and that gives the same settings', async () => {
     const first = await run(['config', 'print', '--workers', '3'], { MCP_GATEWAY_ALLOWED_HOSTS: 'a.example,b.example:81' });

@@ -27,10 +27,14 @@ export function addUpCommand(program: Command, { env, stdout, stderr }: CliConte
       const { runUp } = await import('../app/up.ts');
       await runUp(settings, { signal: stop, hurry, env, out });
     } catch (error) {
-      // Being stopped while starting is what the user asked for.
-      if (!stop.aborted || error !== stop.reason) throw error;
+      if (!isStop(error, stop)) throw error;
     } finally {
       release();
     }
   });
+}
+
+/** Being stopped while starting is what the user asked for; Node wraps the signal's reason in an AbortError. */
+function isStop(error: unknown, { aborted, reason }: AbortSignal): boolean {
+  return aborted && (error === reason || (error instanceof Error && error.cause === reason));
 }

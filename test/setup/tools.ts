@@ -79,7 +79,10 @@ export async function provideTools(progress: (line: string) => void): Promise<vo
         // Some tools ask for a newer Node than runs the tests; they get it from node24().
         const run = { cwd: fresh, timeout: INSTALL_TIMEOUT_MS, maxBuffer: INSTALL_OUTPUT_BYTES };
         await promisify(execFile)('npm', ['ci', '--loglevel=error', '--engine-strict=false'], run);
-        await rename(fresh, done);
+        await rename(fresh, done).catch((error: unknown) => {
+          // A slow installation may have been taken for a dead one, and made twice.
+          if (!existsSync(done)) throw error;
+        });
       } finally {
         await rm(fresh, { recursive: true, force: true });
       }
