@@ -88,15 +88,19 @@ export interface Session {
   end(): Promise<number>;
 }
 
+/** How a session is opened. `clientName` marks it in the journal of the counter server. */
+export interface SessionOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly protocolVersion?: string;
+  readonly clientName?: string;
+}
+
 /** Opens a session: initialize, then notifications/initialized. @throws CallFailed */
 export async function openSession(
   url: string,
-  {
-    headers: extra = {},
-    protocolVersion = PROTOCOL_VERSION,
-  }: { readonly headers?: Readonly<Record<string, string>>; readonly protocolVersion?: string } = {},
+  { headers: extra = {}, protocolVersion = PROTOCOL_VERSION, clientName = 'proof' }: SessionOptions = {},
 ): Promise<Session> {
-  const clientInfo = { name: 'proof', version: '1.0.0' };
+  const clientInfo = { name: clientName, version: '1.0.0' };
   const opened = await post(
     url,
     { jsonrpc: '2.0', id: 'initialize', method: 'initialize', params: { protocolVersion, capabilities: { roots: {} }, clientInfo } },

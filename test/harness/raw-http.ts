@@ -3,7 +3,7 @@
 import { connect, type Socket } from 'node:net';
 
 const CRLF = '\r\n';
-const RESPONSE_TIMEOUT_MS = 60_000;
+const MAX_SILENCE_MS = 60_000;
 
 /** Names and values as they are on the wire; the same name may come twice. */
 export type RawHeaders = readonly (readonly [name: string, value: string])[];
@@ -17,6 +17,8 @@ export interface RawRequest {
   readonly body?: string | Buffer | readonly Buffer[];
   /** Do not add Host, Content-Length and Connection. */
   readonly bare?: boolean;
+  /** How long a reader of the response waits for the next byte. Default: a minute. */
+  readonly maxSilenceMs?: number;
 }
 
 /** A response whose head has come; the body is still on its way. */
@@ -37,7 +39,7 @@ export async function sendRaw(request: RawRequest): Promise<RawResponse> {
   const { hostname, port, host, pathname, search } = new URL(request.url);
   const socket = connect({ host: hostname, port: Number(port || 80) });
   socket.setNoDelay(true);
-  const reader = createReader(socket);
+  const reader = createReader(socket, request.maxSilenceMs ?? MAX_SILENCE_MS);
   const body = request.body;
   const bodyHeaders: [string, string][] = [];
   if (Array.isArray(body)) bodyHeaders.push(['Transfer-Encoding', 'chunked']);
@@ -109,7 +111,7 @@ interface Reader {
   some(atMost: number): Promise<Buffer>;
 }
 
-function createReader(socket: Socket): Reader {
+function createReader(socket: Socket, maxSilenceMs: number): Reader {
   let buffer: Buffer = Buffer.alloc(0);
   let ended: Error | undefined;
   let wake = (): void => {};
@@ -128,7 +130,7 @@ function createReader(socket: Socket): Reader {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
       wake = resolve;
-      timer = setTimeout(() => reject(new Error(`no byte for ${RESPONSE_TIMEOUT_MS} ms`)), RESPONSE_TIMEOUT_MS);
+      timer = setTimeout(() => reject(new Error(`no byte for ${maxSilenceMs} ms`)), maxSilenceMs);
     }).finally(() => clearTimeout(timer));
   };
   const take = (length: number): Buffer => {
