@@ -134,14 +134,14 @@ describe('a denied tool is a tool that does not exist', () => {
   });
 
   test('in tools/list: not there', async () => {
-    const names = (sent: Sent) => (sent.message?.result as { tools: { name: string }[] }).tools.map(({ name }) => name);
-    const listed = names(await send('{"jsonrpc":"2.0","id":1,"method":"tools/list"}'));
+    const names = (result: unknown): string[] => (result as { tools: { name: string }[] }).tools.map(({ name }) => name);
+    const listed = names((await send('{"jsonrpc":"2.0","id":1,"method":"tools/list"}')).message?.result);
     expect(listed).toContain('echo');
     expect(listed.filter((name) => name === 'denied_tool' || name.startsWith('delete_'))).toEqual([]);
 
     const few = await openSession(gateway.backendUrl('listed'));
     const answer = await few.send({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
-    expect((answer.messages[0]?.result as { tools: { name: string }[] }).tools.map(({ name }) => name).sort()).toEqual(['echo', 'get']);
+    expect(names(answer.messages[0]?.result).sort()).toEqual(['echo', 'get']);
     expect(answer.headers.get('mcp-session-id') ?? few.id).toBe(few.id);
   });
 });
