@@ -46,7 +46,7 @@ export async function runCli(context: CliContext): Promise<number> {
   addUpCommand(program, context);
   addConfigCommands(program, context);
   addEnvoyCommands(program, context);
-  addInternalCommands(program, context);
+  addInternalCommands(program);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return 0;

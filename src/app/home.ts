@@ -1,0 +1,59 @@
+// The gateway's folder: made private, checked, and owned by one gateway at a time.
+
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { reapLeftovers } from '../runtime/local/children-file.ts';
+
+/** The kernel's limit for the path of a unix socket is 108 bytes on Linux and 104 on macOS. */
+const MAX_SOCKET_PATH = 103;
+
+export interface Home {
+  readonly path: string;
+  readonly keys: string;
+  readonly sessions: string;
+  readonly logs: string;
+  readonly link: string;
+  readonly envoyAdmin: string;
+  readonly envoyConfig: string;
+  /** Where the record of Envoy's and the sidecars' processes lies; the servers' own is in the home itself. */
+  readonly gatewayProcesses: string;
+  sidecarSockets(index: number): { readonly grpc: string; readonly http: string };
+  /** Says where this gateway is to be reached, for programs. */
+  announce(state: { readonly url: string; readonly admin: string }): Promise<void>;
+  forget(): Promise<void>;
+}
+
+/** @throws Error with one line when the folder cannot be used or another gateway runs in it. */
+export async function openHome(path: string, workers: number): Promise<Home> {
+  const run = join(path, 'run');
+  const sidecarSockets = (index: number) => ({ grpc: join(run, `sidecar-${index}.sock`), http: join(run, `sidecar-${index}-http.sock`) });
+  const longest = Buffer.byteLength(sidecarSockets(workers - 1).http);
+  if (longest > MAX_SOCKET_PATH) {
+    throw new Error(`the home folder's path is ${longest - MAX_SOCKET_PATH} bytes too long for unix sockets: choose a shorter one with --home`);
+  }
+  const gatewayProcesses = join(run, 'gateway');
+  try {
+    for (const folder of [path, run, join(path, 'logs'), gatewayProcesses]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Error(`the home folder ${path} cannot be made: ${(error as Error).message}`);
+  }
+  for (const place of [path, gatewayProcesses]) {
+    const { ownedBy } = await reapLeftovers(place);
+    if (ownedBy !== undefined) throw new Error(`another gateway (pid ${ownedBy}) runs in ${path}: stop it, or choose another folder with --home`);
+  }
+  const announcement = join(path, 'gateway.json');
+  await rm(announcement, { force: true });
+  return {
+    path,
+    keys: join(path, 'keys.json'),
+    sessions: join(path, 'sessions.jsonl'),
+    logs: join(path, 'logs'),
+    link: join(run, 'link.sock'),
+    envoyAdmin: join(run, 'envoy.sock'),
+    envoyConfig: join(run, 'envoy.json'),
+    gatewayProcesses,
+    sidecarSockets,
+    announce: ({ url, admin }) => writeFile(announcement, `${JSON.stringify({ pid: process.pid, url, admin })}\n`, { mode: 0o600 }),
+    forget: () => rm(announcement, { force: true }),
+  };
+}

@@ -1,0 +1,98 @@
+// The supervisor's unix socket: every sidecar connects here for the directory, the session store, and the keys.
+
+import { rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { MetricObjectWithValues, MetricValue } from 'prom-client';
+import { createMessageConnection, type MessageConnection, SocketMessageReader, SocketMessageWriter } from 'vscode-jsonrpc/node';
+import type { Directory } from '../directory/directory.ts';
+import { publishDirectory } from '../directory/directory-link.ts';
+import { ringDocument } from '../session/key-file.ts';
+import type { RingKey } from '../session/key-ring.ts';
+import type { MemoryStore } from '../session/memory-store.ts';
+import { serveStore } from '../session/store-link.ts';
+
+/** A sidecar that does not answer a question about its numbers in time is left out. */
+const METRICS_TIMEOUT_MS = 2_000;
+
+export type MetricsDocument = MetricObjectWithValues<MetricValue<string>>[];
+
+export interface LinkServer {
+  /** Names of the sidecars that are ready. */
+  readonly ready: () => ReadonlySet<string>;
+  /** Tells all sidecars of changed keys. */
+  publishKeys(keys: readonly RingKey[]): void;
+  /** The numbers of every sidecar that answers. */
+  metrics(): Promise<MetricsDocument[]>;
+  /** Sends all sidecars away at once: nothing reaches them any more. */
+  dismiss(): void;
+  close(): Promise<void>;
+}
+
+export interface LinkServerOptions {
+  readonly socket: string;
+  readonly directory: Directory;
+  readonly store: MemoryStore;
+  readonly keys: readonly RingKey[];
+  readonly onReady: () => void;
+}
+
+export async function startLinkServer({ socket, directory, store, keys, onReady }: LinkServerOptions): Promise<LinkServer> {
+  const connections = new Map<MessageConnection, string | undefined>();
+  let ring = keys;
+  const server = createServer((incoming) => {
+    const connection = createMessageConnection(new SocketMessageReader(incoming), new SocketMessageWriter(incoming));
+    connections.set(connection, undefined);
+    connection.onClose(() => {
+      connections.delete(connection);
+      connection.dispose();
+    });
+    connection.onError(() => incoming.destroy());
+    connection.onNotification('sidecar/ready', (name: string) => {
+      connections.set(connection, name);
+      onReady();
+    });
+    connection.listen();
+    void connection.sendNotification('keys/ring', ringDocument(ring)).catch(() => {});
+    serveStore(connection, store);
+    publishDirectory(connection, directory);
+  });
+  rmSync(socket, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socket, () => resolve());
+  });
+
+  return {
+    ready: () => new Set([...connections.values()].filter((name) => name !== undefined)),
+    publishKeys(next) {
+      ring = next;
+      for (const connection of connections.keys()) void connection.sendNotification('keys/ring', ringDocument(next)).catch(() => {});
+    },
+    async metrics() {
+      const answers = [...connections].map(([connection, name]) =>
+        name === undefined ? undefined : bounded(connection.sendRequest('sidecar/metrics') as Promise<MetricsDocument>),
+      );
+      return (await Promise.all(answers)).filter((answer) => answer !== undefined);
+    },
+    dismiss() {
+      for (const connection of connections.keys()) void connection.sendNotification('sidecar/dismiss').catch(() => {});
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const connection of connections.keys()) connection.end();
+      }),
+  };
+}
+
+async function bounded(promise: Promise<MetricsDocument>): Promise<MetricsDocument | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), METRICS_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([promise.catch(() => undefined), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,197 @@
+// One sidecar process: all wiring between Envoy's sockets, the decision, and the supervisor's link.
+
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { createMessageConnection, type MessageConnection, SocketMessageReader, SocketMessageWriter } from 'vscode-jsonrpc/node';
+import type { BackendName, SessionKey } from '../core/ids.ts';
+import { createBalancer } from '../directory/balancer.ts';
+import { createDirectory, type Directory } from '../directory/directory.ts';
+import { followDirectory } from '../directory/directory-link.ts';
+import type { FinishedRequest } from '../envoy/access-log.ts';
+import { startPolicyServer } from '../envoy/policy-server.ts';
+import { createAuthorize } from '../gateway/authorize.ts';
+import { createParking } from '../gateway/parking.ts';
+import { createRecovery } from '../gateway/recover.ts';
+import { createReopener } from '../gateway/reopen.ts';
+import { createSealAnswer } from '../gateway/seal-answer.ts';
+import type { EdgeRules } from '../gateway/shape.ts';
+import { createToolHints } from '../gateway/tool-hints.ts';
+import { createToolLists } from '../gateway/tool-policy.ts';
+import { createRecoveryEndpoint } from '../http/recovery-endpoint.ts';
+import { startSidecarServer } from '../http/sidecar-server.ts';
+import { createUpstreamClient } from '../http/upstream-client.ts';
+import { localCaller } from '../identity/principal.ts';
+import { createKeyRing, parseRing, type RingDocument } from '../session/key-ring.ts';
+import { createSealer } from '../session/seal.ts';
+import type { SessionStore } from '../session/store.ts';
+import { linkStore } from '../session/store-link.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { createRequestTelemetry, createSidecarGauges } from '../telemetry/requests.ts';
+import { createClosers } from './closers.ts';
+
+/** Two of Envoy's health check intervals: after them no new Check comes to a process that says NOT_SERVING. */
+const LEAVING_MS = 2_200;
+const MAX_AGE_OF_UNKNOWN_MS = 30 * 24 * 3_600_000;
+
+/** What the supervisor tells a sidecar that it starts. */
+export interface SidecarOptions {
+  readonly name: string;
+  readonly link: string;
+  readonly grpc: string;
+  readonly http: string;
+  readonly hosts: readonly string[];
+  readonly origins: readonly string[];
+  readonly loopbackOrigins: boolean;
+  readonly onRevocationOutage: 'allow' | 'deny';
+  readonly logLevel: string;
+}
+
+/** Runs until the signal fires (then leaves without losing a request) or the supervisor is gone (then ends at once). */
+export async function runSidecar(options: SidecarOptions, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+  const log = createLogger({ level: options.logLevel, process: options.name });
+  const closers = createClosers();
+  try {
+    const connection = await connectLink(options.link);
+    closers.add(() => connection.dispose());
+    const gone = new Promise<'gone'>((resolve) => connection.onClose(() => resolve('gone')));
+    const dismissed = new Promise<'dismissed'>((resolve) => connection.onNotification('sidecar/dismiss', () => resolve('dismissed')));
+
+    const ring = new Promise<ReturnType<typeof createKeyRing>>((resolve) => {
+      let live: ReturnType<typeof createKeyRing> | undefined;
+      connection.onNotification('keys/ring', (document: RingDocument) => {
+        const keys = parseRing(document);
+        if (live) live.replace(keys);
+        else {
+          live = createKeyRing(keys);
+          resolve(live);
+        }
+      });
+    });
+    const directory = createDirectory();
+    const balancer = createBalancer();
+    const synced = followDirectory(connection, directory);
+    const { store, feed } = linkStore(connection, balancer.report);
+    connection.listen();
+    const sealer = createSealer(await ring);
+    await synced;
+
+    const upstream = createUpstreamClient();
+    closers.add(() => upstream.close());
+    const parking = createParking(directory);
+    const recovery = createRecovery({ store, directory, balancer, parking, reopener: createReopener(upstream.call), log });
+    const edge: EdgeRules = { hosts: new Set(options.hosts), origins: new Set(options.origins), loopbackOrigins: options.loopbackOrigins };
+    const authorize = createAuthorize({
+      directory,
+      balancer,
+      parking,
+      recovery,
+      sealer,
+      store,
+      feed,
+      toolLists: createToolLists(upstream.call),
+      toolHints: createToolHints(upstream.call, log),
+      edge,
+      onRevocationOutage: options.onRevocationOutage,
+      identify: () => localCaller,
+      log,
+    });
+
+    let serving = true;
+    const registry = new Registry();
+    collectDefaultMetrics({ register: registry, prefix: 'mcp_sidecar_' });
+    createSidecarGauges(registry, { backends: () => directory.snapshot().backends.size, ready: () => readyInstances(directory) });
+    const record = createRequestTelemetry(registry, log);
+    connection.onRequest('sidecar/metrics', () => registry.getMetricsAsJSON());
+
+    const http = await startSidecarServer({
+      socket: options.http,
+      answerRetry: createRecoveryEndpoint({ recovery, directory, balancer, parking, sealer, log }),
+      ready: () => serving,
+      log,
+    });
+    closers.add(() => http.close());
+    const policy = await startPolicyServer({
+      socket: options.grpc,
+      authorize,
+      sealAnswer: createSealAnswer({ sealer, store, maxAgeMs: (name) => maxAge(directory, name), log }),
+      onFinished: (finished, name) => (name === 'leases' ? settle(finished, store) : count(finished, record)),
+      serving: () => serving,
+      log,
+    });
+    closers.add(() => policy.close());
+    await connection.sendNotification('sidecar/ready', options.name);
+    log.info({ grpc: options.grpc }, 'sidecar ready');
+
+    const stopped = new Promise<'stopped'>((resolve) => {
+      if (signal.aborted) resolve('stopped');
+      else signal.addEventListener('abort', () => resolve('stopped'), { once: true });
+    });
+    const why = await Promise.race([gone, dismissed, stopped]);
+    serving = false;
+    if (why === 'stopped') await Promise.race([delay(LEAVING_MS), gone, dismissed]);
+    log.info({ why }, 'sidecar stopping');
+  } finally {
+    await closers.close();
+    log.flush();
+  }
+}
+
+function connectLink(path: string): Promise<MessageConnection> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket)));
+    });
+  });
+}
+
+/** The DELETE of a session: a server that confirms it, or does not know the session, has ended it. */
+function settle({ lease, status }: FinishedRequest, store: SessionStore): void {
+  const key = /^end (\S+)$/.exec(lease ?? '')?.[1] as SessionKey | undefined;
+  if (key === undefined) return;
+  const ended = (status >= 200 && status <= 299) || status === 404;
+  // Without the store the mark stays `ending`, which is as good as ended for a minute.
+  store.end(key, ended ? 'ended' : undefined).catch(() => {});
+}
+
+function count(finished: FinishedRequest, record: ReturnType<typeof createRequestTelemetry>): void {
+  // The first pass of a recovered request: its second one tells how it ended.
+  if (finished.details === 'internal_redirect') return;
+  const { facts } = finished;
+  if (facts.backend === undefined && facts.reason === undefined && !finished.path.startsWith('/adapters/')) return;
+  record({
+    requestId: finished.requestId,
+    backend: facts.backend,
+    httpMethod: finished.httpMethod,
+    method: facts.method,
+    tool: facts.tool,
+    tenant: facts.tenant,
+    subject: facts.subject,
+    pod: facts.instance,
+    status: finished.status,
+    reason: facts.reason ?? reasonOf(finished),
+    durationMs: finished.durationMs,
+    attempts: finished.attempts,
+    recovered: facts.recovered ?? false,
+    flags: finished.flags,
+  });
+}
+
+/** For what Envoy answered by itself: its own words for it. */
+function reasonOf({ details, status }: FinishedRequest): string | undefined {
+  if (details === 'via_upstream' || details === '' || (status > 0 && status < 400)) return undefined;
+  return (/^[a-z0-9_]+/.exec(details)?.[0] ?? 'other').slice(0, 64);
+}
+
+function maxAge(directory: Directory, name: BackendName): number {
+  return directory.snapshot().backends.get(name)?.sessions.maxAgeMs ?? MAX_AGE_OF_UNKNOWN_MS;
+}
+
+function readyInstances(directory: Directory): number {
+  let ready = 0;
+  for (const backend of directory.snapshot().backends.values()) ready += backend.instances.filter(({ state }) => state === 'ready').length;
+  return ready;
+}

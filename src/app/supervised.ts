@@ -1,0 +1,62 @@
+// Keeps one process of the gateway's own running: restarted with back-off when it ends, stopped as a group.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { createBackoff } from '../runtime/local/backoff.ts';
+import type { ChildrenFile } from '../runtime/local/children-file.ts';
+import { type ProcessGroup, spawnGroup } from '../runtime/local/process-group.ts';
+
+export interface SupervisedOptions {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env: Record<string, string>;
+  readonly cwd: string;
+  readonly children: ChildrenFile;
+  readonly output: (chunk: Buffer) => void;
+  readonly log: Logger;
+  /** After SIGTERM. */
+  readonly stopGraceMs: number;
+}
+
+export interface Supervised {
+  readonly pid: () => number | undefined;
+  /** Stops the process and its restarts; bounded by the grace and two seconds. */
+  stop(): Promise<void>;
+}
+
+/** Starts at once. A successor starts only after its predecessor has ended: they share socket paths. */
+export function supervise(options: SupervisedOptions): Supervised {
+  const { name, command, env, cwd, children, output, log, stopGraceMs } = options;
+  const stopping = new AbortController();
+  const backoff = createBackoff({ now: () => performance.now() });
+  let current: ProcessGroup | undefined;
+
+  const run = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      try {
+        current = await spawnGroup({ command, env, cwd, stdin: 'ignore' });
+        await children.add(current.pid);
+        current.stdout.on('data', output);
+        current.stderr.on('data', output);
+        backoff.healthy(true);
+        const { reason } = await current.ended;
+        await children.remove(current.pid);
+        current = undefined;
+        if (!stopping.signal.aborted) log.warn({ name, reason }, 'process ended, starting it again');
+      } catch (err) {
+        log.error({ name, err }, 'process not started');
+      }
+      await delay(backoff.next(), undefined, { signal: stopping.signal }).catch(() => {});
+    }
+  };
+  const running = run();
+
+  return {
+    pid: () => current?.pid,
+    async stop() {
+      stopping.abort();
+      await current?.stop(stopGraceMs);
+      await running;
+    },
+  };
+}

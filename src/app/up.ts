@@ -1,0 +1,232 @@
+// `mcp-gateway up`: the whole gateway on one machine. All wiring: what is made in which order, and closed in reverse.
+
+import { unwatchFile, watchFile } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { watchResources } from '../config/resource-watch.ts';
+import { formatProblem } from '../config/resources.ts';
+import type { Settings } from '../config/settings.ts';
+import { createDirectory } from '../directory/directory.ts';
+import { findEnvoy } from '../envoy/binary.ts';
+import { startAdminServer } from '../http/admin-server.ts';
+import { createChildrenFile } from '../runtime/local/children-file.ts';
+import { inheritedEnvironment } from '../runtime/local/environment.ts';
+import { createLogFile } from '../runtime/local/log-file.ts';
+import { createLocalRuntime } from '../runtime/local/runtime.ts';
+import { openJournal, readJournal } from '../session/journal.ts';
+import { loadOrCreateRing, loadRing } from '../session/key-file.ts';
+import { createMemoryStore } from '../session/memory-store.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { createClosers } from './closers.ts';
+import { startEnvoy } from './envoy-runner.ts';
+import { openHome } from './home.ts';
+import { startLinkServer } from './link-server.ts';
+import type { SidecarOptions } from './sidecar.ts';
+import { supervise } from './supervised.ts';
+
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
+const MAX_LOG_BYTES = 64 * 1024 * 1024;
+const SWEEP_MS = 10_000;
+const KEY_POLL_MS = 1_000;
+const SIDECAR_START_TIMEOUT_MS = 30_000;
+const SIDECAR_GRACE_MS = 5_000;
+/** How long the first screen waits for servers that are being installed or started; they go on afterwards. */
+const SETTLE_TIMEOUT_MS = 300_000;
+
+const PHASES = { installing: 'start', installed: 'done', failed: 'fail' } as const;
+
+export interface UpOutput {
+  progress(event: { readonly step: string; readonly state: 'start' | 'done' | 'fail'; readonly detail?: string }): void;
+  ready(info: {
+    readonly url: string;
+    readonly admin: string;
+    readonly resources: string;
+    readonly backends: readonly { readonly name: string; readonly url: string; readonly state: string; readonly message?: string }[];
+  }): void;
+}
+
+export interface UpContext {
+  /** Asks for an orderly end. */
+  readonly signal: AbortSignal;
+  /** Asks for a quick one. */
+  readonly hurry: AbortSignal;
+  readonly env: NodeJS.ProcessEnv;
+  readonly out: UpOutput;
+}
+
+/** Resolves after everything has been stopped again. @throws Error with one line when something does not start. */
+export async function runUp(settings: Settings, { signal, hurry, env, out }: UpContext): Promise<void> {
+  const closers = createClosers();
+  try {
+    const home = await openHome(settings.home, settings.workers);
+    const logFile = createLogFile({ path: settings.logFile ?? join(home.logs, 'gateway.log'), maxBytes: MAX_LOG_BYTES });
+    closers.add(() => logFile.close());
+    const output = (chunk: Buffer): void => void logFile.write(chunk);
+    const log = createLogger({ level: settings.logLevel, process: 'supervisor', stream: { write: (line) => output(Buffer.from(line)) } });
+    const children = createChildrenFile({ home: home.gatewayProcesses });
+    closers.add(async () => {
+      await children.remove(process.pid);
+      await children.close();
+    });
+    // Its own entry, so that the record exists and says who owns this home from the first moment on.
+    await children.add(process.pid);
+
+    const keys = await loadOrCreateRing(home.keys);
+    const store = createMemoryStore({ initial: await readJournal(home.sessions) });
+    const journal = await openJournal(home.sessions, () => store.records());
+    store.onChange(journal.append);
+    closers.add(() => journal.close());
+    const sweeping = setInterval(() => store.sweep(), SWEEP_MS);
+    closers.add(() => clearInterval(sweeping));
+
+    const directory = createDirectory();
+    const runtime = createLocalRuntime({
+      home: home.path,
+      directory,
+      log,
+      environment: env,
+      bridgeCommand: [process.execPath, MAIN, 'bridge'],
+      onProgress: ({ image, phase }) => out.progress({ step: image, state: PHASES[phase], detail: phase }),
+    });
+    closers.add(() => runtime.close());
+    const resources = await watchResources({
+      folder: settings.resources,
+      onChange: (set) => {
+        for (const problem of set.problems) log.error({ problem: formatProblem(problem) }, 'resource refused');
+        runtime.apply(set);
+      },
+    });
+    closers.add(() => resources.close());
+    for (const problem of resources.initial.problems) out.progress({ step: 'resources', state: 'fail', detail: formatProblem(problem) });
+    runtime.apply(resources.initial);
+
+    out.progress({ step: 'Envoy', state: 'start' });
+    const envoyBinary = await findEnvoy({
+      envoyBin: settings.envoyBin,
+      path: env['PATH'],
+      cacheDir: settings.cacheDir,
+      env,
+      signal,
+      progress: (line) => out.progress({ step: 'Envoy', state: 'start', detail: line }),
+    });
+
+    let announceReady = (): void => {};
+    const link = await startLinkServer({ socket: home.link, directory, store, keys, onReady: () => announceReady() });
+    closers.add(() => link.close());
+    watchFile(home.keys, { interval: KEY_POLL_MS }, () => {
+      loadRing(home.keys).then(
+        (next) => link.publishKeys(next),
+        (err: unknown) => log.error({ err }, 'key ring not read: the last one stays in force'),
+      );
+    });
+    closers.add(() => unwatchFile(home.keys));
+
+    const sidecars = Array.from({ length: settings.workers }, (_, index) => ({ name: `sidecar-${index}`, ...home.sidecarSockets(index) }));
+    const running = sidecars.map((sidecar) =>
+      supervise({
+        name: sidecar.name,
+        command: [process.execPath, MAIN, 'sidecar', JSON.stringify(sidecarOptions(sidecar, home.link, settings))],
+        env: inheritedEnvironment(env),
+        cwd: home.path,
+        children,
+        output,
+        log,
+        stopGraceMs: SIDECAR_GRACE_MS,
+      }),
+    );
+    closers.add(async () => {
+      link.dismiss();
+      await Promise.all(running.map((sidecar) => sidecar.stop()));
+    });
+    await new Promise<void>((resolve, reject) => {
+      const deadline = AbortSignal.any([signal, AbortSignal.timeout(SIDECAR_START_TIMEOUT_MS)]);
+      announceReady = () => link.ready().size >= settings.workers && resolve();
+      deadline.addEventListener('abort', () => reject(signal.aborted ? signal.reason : new Error(`the sidecar did not start: see ${home.logs}/gateway.log`)), {
+        once: true,
+      });
+      announceReady();
+    });
+
+    const envoy = await startEnvoy(
+      {
+        binary: envoyBinary.file,
+        configFile: home.envoyConfig,
+        bootstrap: { listen: settings.listen, adminSocket: home.envoyAdmin, sidecars, caFile: env['SSL_CERT_FILE'] },
+        concurrency: settings.envoyConcurrency,
+        drainTimeoutMs: settings.drainTimeoutMs,
+        cwd: home.path,
+        children,
+        output,
+        log,
+      },
+      signal,
+    );
+    closers.add(() => envoy.stop());
+    closers.add(() => envoy.drain(hurry));
+    out.progress({ step: 'Envoy', state: 'done', detail: envoyBinary.version });
+
+    const registry = new Registry();
+    collectDefaultMetrics({ register: registry, prefix: 'mcp_supervisor_' });
+    new Gauge({
+      name: 'mcp_sessions',
+      help: 'Open sessions.',
+      registers: [registry],
+      collect() {
+        this.set([...store.countByInstance().values()].reduce((sum, count) => sum + count, 0));
+      },
+    });
+    const admin = await startAdminServer({
+      listen: settings.admin,
+      ready: () => link.ready().size > 0,
+      status: () => ({ sidecars: running.map((sidecar) => sidecar.pid()), envoy: envoy.pid(), backends: runtime.status() }),
+      metrics: async () => {
+        const merged = AggregatorRegistry.aggregate([...(await link.metrics()), await registry.getMetricsAsJSON()]);
+        return { contentType: registry.contentType, text: await merged.metrics() };
+      },
+    });
+    closers.add(() => admin.close());
+
+    const url = settings.publicUrl ?? `http://${authority(envoy.address)}`;
+    const adminUrl = `http://${authority(admin.address)}`;
+    await home.announce({ url, admin: adminUrl });
+    closers.add(() => home.forget());
+    log.info({ url, admin: adminUrl }, 'gateway ready');
+
+    await runtime.whenSettled(AbortSignal.any([signal, AbortSignal.timeout(SETTLE_TIMEOUT_MS)])).catch(() => {});
+    if (!signal.aborted) {
+      out.ready({
+        url,
+        admin: adminUrl,
+        resources: settings.resources,
+        backends: runtime.status().map(({ name, ready, message }) => ({
+          name,
+          url: `${url}/adapters/${name}/mcp`,
+          state: ready > 0 ? 'ready' : 'not ready',
+          ...(message === '' ? {} : { message }),
+        })),
+      });
+    }
+    await delay(2 ** 31 - 1, undefined, { signal }).catch(() => {});
+    log.info('gateway stopping');
+  } finally {
+    await closers.close();
+  }
+}
+
+function sidecarOptions(sidecar: { name: string; grpc: string; http: string }, link: string, settings: Settings): SidecarOptions {
+  return {
+    ...sidecar,
+    link,
+    hosts: ['localhost', '127.0.0.1', '[::1]', ...settings.allowedHosts],
+    origins: settings.allowedOrigins.filter((origin) => origin !== 'loopback'),
+    loopbackOrigins: settings.allowedOrigins.includes('loopback'),
+    onRevocationOutage: settings.onRevocationOutage,
+    logLevel: settings.logLevel,
+  };
+}
+
+function authority({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,31 @@
+// The directory seen from another process: each change travels as a whole snapshot.
+
+import type { MessageConnection } from 'vscode-jsonrpc/node';
+import type { Directory } from './directory.ts';
+import type { Backend } from './snapshot.ts';
+
+/** Sends the snapshot now and after each change; changes of one turn of the event loop travel together. */
+export function publishDirectory(connection: MessageConnection, directory: Directory): void {
+  let scheduled = false;
+  const publish = (): void => {
+    scheduled = false;
+    connection.sendNotification('directory/snapshot', [...directory.snapshot().backends.values()]).catch(() => {});
+  };
+  publish();
+  const stop = directory.onChange(() => {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(publish);
+  });
+  connection.onClose(stop);
+}
+
+/** Follows the other side. The promise resolves with the first snapshot: the directory is synced then. */
+export function followDirectory(connection: MessageConnection, directory: Directory): Promise<void> {
+  return new Promise((resolve) => {
+    connection.onNotification('directory/snapshot', (backends: Backend[]) => {
+      directory.replace(backends);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,134 @@
+// The gRPC server that Envoy asks: Check, Process, StreamAccessLogs and health, on one unix socket.
+
+import { rmSync } from 'node:fs';
+import {
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  status as Status,
+} from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import type { Authorize } from '../gateway/authorize.ts';
+import type { Decision } from '../gateway/request.ts';
+import type { SealAnswer } from '../gateway/seal-answer.ts';
+import { type FinishedRequest, readEntries, type WireLogMessage } from './access-log.ts';
+import { readCheck, type WireCheckRequest, type WireCheckResponse, writeCheck } from './check-codec.ts';
+import { answerProcessing, type WireProcessingRequest, type WireProcessingResponse } from './initialize-answer.ts';
+import { loadServices } from './services.ts';
+
+/** The largest message is a Check with 1 MiB of body. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** How long a stop waits for calls that are under way. */
+const STOP_TIMEOUT_MS = 5_000;
+
+export interface PolicyServerOptions {
+  readonly socket: string;
+  readonly authorize: Authorize;
+  readonly sealAnswer: SealAnswer;
+  readonly onFinished: (finished: FinishedRequest, log: string) => void;
+  /** Whether this process takes traffic: the answer to Envoy's health check. */
+  readonly serving: () => boolean;
+  readonly log: Logger;
+}
+
+export interface PolicyServer {
+  close(): Promise<void>;
+}
+
+export async function startPolicyServer(options: PolicyServerOptions): Promise<PolicyServer> {
+  const { socket, authorize, sealAnswer, onFinished, serving, log } = options;
+  const services = loadServices();
+  const logStreams = new Set<ServerReadableStream<WireLogMessage, object>>();
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_send_message_length': -1,
+    'grpc-node.max_session_memory': 256,
+  });
+
+  server.addService(services.authorization, {
+    Check(call: ServerUnaryCall<WireCheckRequest, WireCheckResponse>, callback: sendUnaryData<WireCheckResponse>) {
+      const decision = authorize(readCheck(call.request, () => signalOf(call)));
+      if (decision instanceof Promise) decision.then((settled) => reply(settled, callback));
+      else reply(decision, callback);
+    },
+  });
+
+  server.addService(services.externalProcessor, {
+    Process(stream: ServerDuplexStream<WireProcessingRequest, WireProcessingResponse>) {
+      let writing: Promise<void> = Promise.resolve();
+      stream.on('data', (message: WireProcessingRequest) => {
+        writing = writing.then(async () => {
+          try {
+            stream.write(await answerProcessing(message, sealAnswer));
+          } catch (err) {
+            log.error({ err }, 'initialize answer not sealed');
+            stream.destroy(err as Error);
+          }
+        });
+      });
+      stream.on('end', () => void writing.then(() => stream.end()));
+      stream.on('error', () => {});
+    },
+  });
+
+  server.addService(services.accessLog, {
+    StreamAccessLogs(stream: ServerReadableStream<WireLogMessage, object>, callback: sendUnaryData<object>) {
+      // Only the first message of a stream says which logger it comes from.
+      let name = '';
+      logStreams.add(stream);
+      stream.on('data', (message: WireLogMessage) => {
+        name = message.identifier?.log_name ?? name;
+        for (const finished of readEntries(message)) onFinished(finished, name);
+      });
+      const end = (): void => {
+        if (logStreams.delete(stream)) callback(null, {});
+      };
+      stream.on('end', end);
+      stream.on('error', end);
+      stream.on('cancelled', end);
+    },
+  });
+
+  server.addService(services.health, {
+    Check(_call: unknown, callback: sendUnaryData<{ status: string }>) {
+      callback(null, { status: serving() ? 'SERVING' : 'NOT_SERVING' });
+    },
+  });
+
+  // The socket of a predecessor that was killed is still there; the supervisor starts no two processes for one path.
+  rmSync(socket, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
+  });
+
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          server.forceShutdown();
+          resolve();
+        }, STOP_TIMEOUT_MS);
+        server.tryShutdown(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+        // Envoy keeps its log streams open for ever: a shutdown that waited for them would never end.
+        for (const stream of logStreams) stream.emit('end');
+      }),
+  };
+}
+
+function reply(decision: Decision, callback: sendUnaryData<WireCheckResponse>): void {
+  if (decision.kind === 'answer' && decision.status === 499) callback({ code: Status.CANCELLED, details: 'client gone' });
+  else callback(null, writeCheck(decision));
+}
+
+function signalOf(call: ServerUnaryCall<WireCheckRequest, WireCheckResponse>): AbortSignal {
+  const controller = new AbortController();
+  if (call.cancelled) controller.abort(new Error('the client has gone'));
+  call.on('cancelled', () => controller.abort(new Error('the client has gone')));
+  return controller.signal;
+}

@@ -1,0 +1,44 @@
+// Step 4 of a decision: what the body of a POST asks for, or why it cannot be decided on.
+
+import { headersAgree } from '../core/mcp-headers.ts';
+import { peek, type RpcFields, type RpcMessage } from '../core/rpc-peek.ts';
+import { refuse } from './refusal.ts';
+import type { Answer, GatewayRequest } from './request.ts';
+import type { Shaped } from './shape.ts';
+
+/** What is asked. GET and DELETE ask nothing: no messages. */
+export interface Asked {
+  readonly kind: 'asked';
+  readonly messages: readonly RpcMessage[];
+  readonly batch: boolean;
+  /** False when only the beginning of the body is known. */
+  readonly complete: boolean;
+  /** The single message, as far as it is known. */
+  readonly single: RpcFields | undefined;
+}
+
+const NOTHING: Asked = { kind: 'asked', messages: [], batch: false, complete: true, single: undefined };
+
+export function readBody(request: GatewayRequest, shaped: Shaped): Asked | Answer {
+  if (request.method !== 'POST') return NOTHING;
+  const seen = peek(request.body, { complete: request.bodyComplete });
+  switch (seen.kind) {
+    case 'invalid':
+      return refuse(seen.reason === 'parse-error' ? 'parse_error' : 'invalid_request', { data: seen.detail });
+    case 'incomplete':
+      // With a partial body no tool can be told from another: fail closed where a rule is in force, and nowhere else.
+      if (shaped.backend.tools) return refuse('body_too_large', { rpcId: seen.message?.id });
+      return { kind: 'asked', messages: [], batch: seen.batch, complete: false, single: seen.message };
+    case 'batch':
+      // A session cannot begin inside a batch (2025-03-26, lifecycle), and no policy could be applied to it as a whole.
+      if (seen.initializeInBatch) return refuse('invalid_request', { data: 'initialize inside a batch' });
+      return { kind: 'asked', messages: seen.messages, batch: true, complete: true, single: undefined };
+    case 'single': {
+      const disagreement = shaped.modern ? headersAgree(request.headers, seen.message) : undefined;
+      if (disagreement) return refuse('header_mismatch', { rpcId: seen.message.id, message: disagreement.message });
+      return { kind: 'asked', messages: [seen.message], batch: false, complete: true, single: seen.message };
+    }
+    default:
+      return seen satisfies never;
+  }
+}

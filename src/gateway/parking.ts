@@ -1,0 +1,47 @@
+// Holding requests: waiting for an instance of a backend, bounded per backend and per caller.
+
+import type { BackendName } from '../core/ids.ts';
+import type { Directory } from '../directory/directory.ts';
+import type { Backend } from '../directory/snapshot.ts';
+
+/** Clients give up at 60 s; the answer must be there before. */
+const MAX_WAIT_MS = 50_000;
+const MAX_WAITING_PER_BACKEND = 100;
+const MAX_WAITING_PER_CALLER = 10;
+
+export interface Parking {
+  /** Resolves with the backend as soon as an instance is ready. Rejects with the signal's reason when the client goes. */
+  wait(backend: BackendName, startTimeoutMs: number, caller: string | undefined, signal: AbortSignal): Promise<Backend | 'no_instance' | 'too_many_waiting'>;
+}
+
+/** `caller` of `wait` is undefined where all callers are one (local mode): the limit per caller would be the only one. */
+export function createParking(directory: Directory): Parking {
+  const perBackend = new Map<string, number>();
+  const perCaller = new Map<string, number>();
+
+  return {
+    async wait(name, startTimeoutMs, caller, signal) {
+      if ((perBackend.get(name) ?? 0) >= MAX_WAITING_PER_BACKEND) return 'too_many_waiting';
+      if (caller !== undefined && (perCaller.get(caller) ?? 0) >= MAX_WAITING_PER_CALLER) return 'too_many_waiting';
+      add(perBackend, name, 1);
+      if (caller !== undefined) add(perCaller, caller, 1);
+      const timeout = AbortSignal.timeout(Math.min(startTimeoutMs, MAX_WAIT_MS));
+      try {
+        const snapshot = await directory.waitFor(name, (instance) => instance.state === 'ready', AbortSignal.any([signal, timeout]));
+        return snapshot.backends.get(name) ?? 'no_instance';
+      } catch (error) {
+        if (timeout.aborted && !signal.aborted) return 'no_instance';
+        throw error;
+      } finally {
+        add(perBackend, name, -1);
+        if (caller !== undefined) add(perCaller, caller, -1);
+      }
+    },
+  };
+}
+
+function add(counts: Map<string, number>, key: string, by: number): void {
+  const next = (counts.get(key) ?? 0) + by;
+  if (next > 0) counts.set(key, next);
+  else counts.delete(key);
+}

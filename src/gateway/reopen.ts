@@ -1,0 +1,110 @@
+// Opening a session again on an instance, as the client opened it: its own initialize, initialized, level and subscriptions.
+
+import { randomBytes } from 'node:crypto';
+import type { UpstreamSessionId } from '../core/ids.ts';
+import type { Backend, Instance } from '../directory/snapshot.ts';
+import type { SessionRecord } from '../session/store.ts';
+import type { TicketCaller } from '../session/ticket.ts';
+import { identityHeaders } from './identity-headers.ts';
+import { resultOf } from './rpc-answer.ts';
+import { type CallUpstream, UpstreamUnreachable } from './upstream.ts';
+
+const INITIALIZE_TIMEOUT_MS = 15_000;
+const FOLLOW_UP_TIMEOUT_MS = 5_000;
+const PING_TIMEOUT_MS = 3_000;
+
+export interface SessionTarget {
+  readonly backend: Backend;
+  readonly instance: Instance;
+  readonly authority: string;
+  readonly caller: TicketCaller;
+}
+
+export interface Reopener {
+  /**
+   * Whether the session still lives on the instance. False only on proof: the connection was refused, or the instance
+   * answered 404 or 400 to a ping. Anything else counts as alive, so that no session is opened twice on a guess.
+   */
+  alive(target: SessionTarget, upstreamId: UpstreamSessionId): Promise<boolean>;
+  /** Throws UpstreamUnreachable, or an Error that says which step the instance refused. */
+  reopen(target: SessionTarget, record: SessionRecord): Promise<{ upstreamId: UpstreamSessionId; warnings: readonly string[] }>;
+}
+
+export function createReopener(call: CallUpstream): Reopener {
+  const post = (target: SessionTarget, message: string, extra: Record<string, string>, timeoutMs: number, until?: (text: Buffer) => boolean) =>
+    call({
+      method: 'POST',
+      instance: target.instance,
+      backend: target.backend,
+      authority: target.authority,
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        ...Object.fromEntries(identityHeaders(target.caller)),
+        ...extra,
+      },
+      body: message,
+      timeoutMs,
+      ...(until ? { until } : {}),
+    });
+
+  return {
+    async alive(target, upstreamId) {
+      const id = newId();
+      try {
+        const answer = await post(
+          target,
+          `{"jsonrpc":"2.0","id":"${id}","method":"ping"}`,
+          { 'mcp-session-id': upstreamId },
+          PING_TIMEOUT_MS,
+          (text) => text.includes(id),
+        );
+        return answer.status !== 404 && answer.status !== 400;
+      } catch (error) {
+        return !(error instanceof UpstreamUnreachable && error.how === 'refused');
+      }
+    },
+
+    async reopen(target, record) {
+      const id = newId();
+      const opened = await post(
+        target,
+        `{"jsonrpc":"2.0","id":"${id}","method":"initialize","params":${record.initialize}}`,
+        {},
+        INITIALIZE_TIMEOUT_MS,
+        (text) => text.includes(id),
+      );
+      if (opened.status < 200 || opened.status > 299) throw new Error(`initialize was answered with HTTP ${opened.status}`);
+      const version = (resultOf(opened, id) as { protocolVersion?: unknown } | undefined)?.protocolVersion;
+      if (typeof version !== 'string') throw new Error('initialize was answered with an error');
+      const upstreamId = String(opened.headers['mcp-session-id'] ?? '') as UpstreamSessionId;
+      const session = { ...(upstreamId ? { 'mcp-session-id': upstreamId } : {}), 'mcp-protocol-version': version };
+
+      const initialized = await post(target, '{"jsonrpc":"2.0","method":"notifications/initialized"}', session, FOLLOW_UP_TIMEOUT_MS);
+      if (initialized.status > 299) throw new Error(`notifications/initialized was answered with HTTP ${initialized.status}`);
+
+      const warnings: string[] = [];
+      for (const [method, params] of followUps(record)) {
+        const followUp = newId();
+        const message = JSON.stringify({ jsonrpc: '2.0', id: followUp, method, params });
+        try {
+          const answer = await post(target, message, session, FOLLOW_UP_TIMEOUT_MS, (text) => text.includes(followUp));
+          if (answer.status > 299) warnings.push(`${method} was answered with HTTP ${answer.status}`);
+        } catch (error) {
+          warnings.push(`${method}: ${(error as Error).message}`);
+        }
+      }
+      return { upstreamId, warnings };
+    },
+  };
+}
+
+function* followUps(record: SessionRecord): Generator<[method: string, params: object]> {
+  if (record.level !== undefined) yield ['logging/setLevel', { level: record.level }];
+  for (const uri of record.subscriptions) yield ['resources/subscribe', { uri }];
+}
+
+/** Unguessable, so that finding it in a stream means that the answer has come. */
+function newId(): string {
+  return `mcp-gateway-${randomBytes(9).toString('base64url')}`;
+}

@@ -1,0 +1,84 @@
+// The answer to `initialize` on its way out: the upstream's session id becomes the sealed one, and the session gets its record.
+
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { BackendName, InstanceId, TenantId, UpstreamSessionId } from '../core/ids.ts';
+import { createPrincipal } from '../identity/principal.ts';
+import type { Sealer } from '../session/seal.ts';
+import { MAX_UPSTREAM_ID_CHARS, newSessionKey, sealSessionId } from '../session/session-id.ts';
+import type { SessionStore } from '../session/store.ts';
+import type { Opening } from './request.ts';
+
+/** The record is worth a short wait, the session is not worth failing: without it everything works but recovery. */
+const STORE_TIMEOUT_MS = 2_000;
+
+/** What becomes of the `mcp-session-id` of the upstream's answer. */
+export type SealedAnswer =
+  | { readonly kind: 'keep' }
+  | { readonly kind: 'remove' }
+  | { readonly kind: 'replace'; readonly sessionId: string }
+  | { readonly kind: 'refuse'; readonly why: string };
+
+export type SealAnswer = (opening: Opening | undefined, status: number, upstreamId: string | undefined) => Promise<SealedAnswer>;
+
+export interface SealAnswerDependencies {
+  readonly sealer: Sealer;
+  readonly store: SessionStore;
+  readonly maxAgeMs: (backend: BackendName) => number;
+  readonly log: Logger;
+  readonly now?: () => number;
+}
+
+export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now }: SealAnswerDependencies): SealAnswer {
+  return async (opening, status, upstreamId) => {
+    if (upstreamId === undefined) return { kind: 'keep' };
+    // Ids on anything but an accepted `initialize` would leak the upstream's own id: some clients adopt it from any answer.
+    if (!opening || opening.stateless || status < 200 || status > 299) return { kind: 'remove' };
+    if (upstreamId.length > MAX_UPSTREAM_ID_CHARS) return { kind: 'refuse', why: `the server's session id has ${upstreamId.length} characters` };
+
+    const created = now();
+    const key = newSessionKey(randomBytes);
+    const backend = opening.backend as BackendName;
+    const instance = opening.instance as InstanceId;
+    const tenant = opening.tenant as TenantId;
+    const caller = createPrincipal({ issuer: opening.issuer, subject: opening.subject, tenant, roles: [] });
+    const sessionId = sealSessionId(sealer, {
+      key,
+      backend,
+      instance,
+      upstreamId: upstreamId as UpstreamSessionId,
+      caller: caller.hash,
+      tenant,
+      issuedAt: Math.floor(created / 1000),
+    });
+    const stored = store.create({
+      key,
+      backend,
+      issuer: opening.issuer,
+      subject: opening.subject,
+      tenant,
+      createdAt: created,
+      expiresAt: created + maxAgeMs(backend),
+      initialize: opening.params,
+      level: undefined,
+      subscriptions: [],
+      binding: { generation: 0, instance, upstreamId: upstreamId as UpstreamSessionId },
+      end: undefined,
+      streamGeneration: 0,
+    });
+    await within(stored, STORE_TIMEOUT_MS).catch((err: unknown) => log.warn({ backend, err }, 'session record not stored'));
+    return { kind: 'replace', sessionId };
+  };
+}
+
+async function within(promise: Promise<void>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,115 @@
+// Step 1 of a decision: does the request have a shape that can be decided on at all, and for which backend is it.
+
+import type { BackendName } from '../core/ids.ts';
+import type { Backend, Snapshot } from '../directory/snapshot.ts';
+import { refuse } from './refusal.ts';
+import type { Answer, GatewayRequest } from './request.ts';
+
+/** The first version without sessions. Earlier ones are called legacy. */
+export const MODERN_VERSION = '2026-07-28';
+
+export interface EdgeRules {
+  /** Host names (without port) that are served; undefined = all. */
+  readonly hosts: ReadonlySet<string> | undefined;
+  /** Origins of browser pages that may call. */
+  readonly origins: ReadonlySet<string>;
+  /** Whether pages served from this machine may call. */
+  readonly loopbackOrigins: boolean;
+}
+
+export interface Shaped {
+  readonly kind: 'shaped';
+  readonly backend: Backend;
+  /** Query with its question mark, or empty. */
+  readonly query: string;
+  readonly modern: boolean;
+}
+
+const ENDPOINT = /^\/adapters\/([a-z0-9-]{1,50})\/mcp$/;
+const LEGACY_SSE = /^\/adapters\/[a-z0-9-]{1,50}\/(sse|messages?)\/?$/;
+const LOOPBACK_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
+const ALLOW = [['allow', 'GET, POST, DELETE, OPTIONS']] as const;
+/** A day: preflight answers never change for a running gateway. */
+const PREFLIGHT_SECONDS = '86400';
+
+/** The loopback rule of the local mode, for `EdgeRules.hosts`. */
+export const loopbackHosts = (extra: Iterable<string>): ReadonlySet<string> => new Set([...LOOPBACK_NAMES, ...extra]);
+
+export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRules): Shaped | Answer {
+  const { headers, method } = request;
+  // A page of another site can point its own name at this machine (DNS rebinding), but it cannot choose the Host it sends.
+  if (rules.hosts && !rules.hosts.has(hostName(request.authority))) return refuse('host_not_allowed');
+  if (headers.origin !== undefined && !originAllowed(headers.origin, rules)) return refuse('origin_not_allowed');
+
+  const queryAt = request.path.indexOf('?');
+  const path = queryAt < 0 ? request.path : request.path.slice(0, queryAt);
+  const name = ENDPOINT.exec(path)?.[1];
+  if (name === undefined) return refuse(LEGACY_SSE.test(path) ? 'legacy_sse_transport' : 'unknown_path');
+  if (method === 'OPTIONS') return preflight(headers.origin, headers.requestedMethod);
+  if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') return refuse('method_not_allowed', { headers: ALLOW });
+  if (headers.repeated) return refuse('repeated_header');
+  if (method === 'POST' && !readable(headers.contentEncoding, headers.contentType)) return refuse('unsupported_encoding');
+
+  const backend = snapshot.backends.get(name as BackendName);
+  if (!backend) return refuse('unknown_backend');
+  return {
+    kind: 'shaped',
+    backend,
+    query: queryAt < 0 ? '' : request.path.slice(queryAt),
+    modern: method === 'POST' && headers.protocolVersion === MODERN_VERSION,
+  };
+}
+
+/** The origin to name in CORS headers, when the request comes from an allowed page. */
+export function corsOrigin(origin: string | undefined, rules: EdgeRules): string | undefined {
+  return origin !== undefined && originAllowed(origin, rules) ? origin : undefined;
+}
+
+/** What every answer to an allowed page carries; the session id is useless to a page that cannot read it. */
+export function corsHeaders(origin: string): (readonly [string, string])[] {
+  return [
+    ['access-control-allow-origin', origin],
+    ['access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate, Retry-After'],
+    ['vary', 'origin'],
+  ];
+}
+
+function originAllowed(origin: string, rules: EdgeRules): boolean {
+  if (rules.origins.has(origin)) return true;
+  if (!rules.loopbackOrigins) return false;
+  const host = /^https?:\/\/([^/?#@\s]+)$/.exec(origin)?.[1];
+  return host !== undefined && LOOPBACK_NAMES.has(hostName(host));
+}
+
+/** Host without port, lower case; brackets of an IPv6 address stay. */
+function hostName(authority: string): string {
+  const bracket = authority.indexOf(']');
+  const colon = authority.indexOf(':', bracket < 0 ? 0 : bracket);
+  return (colon < 0 ? authority : authority.slice(0, colon)).toLowerCase();
+}
+
+/** A body is read as UTF-8 JSON: a coding or charset that another reader would honour hides what is in it. */
+function readable(encoding: string | undefined, type: string | undefined): boolean {
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') return false;
+  if (type === undefined) return true;
+  const lower = type.toLowerCase();
+  const at = lower.indexOf('charset');
+  if (at < 0) return true;
+  const charsets = lower.split(';').filter((parameter) => parameter.includes('charset'));
+  return charsets.every((parameter) => /^\s*charset\s*=\s*"?(utf-8|utf8|us-ascii)"?\s*$/.test(parameter));
+}
+
+function preflight(origin: string | undefined, requested: string | undefined): Answer {
+  const headers: (readonly [string, string])[] = [['allow', ALLOW[0][1]]];
+  if (origin !== undefined && requested !== undefined) {
+    headers.push(
+      ['access-control-allow-methods', 'GET, POST, DELETE'],
+      [
+        'access-control-allow-headers',
+        'Accept, Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, traceparent, tracestate',
+      ],
+      ['access-control-max-age', PREFLIGHT_SECONDS],
+    );
+  }
+  return { kind: 'answer', status: 204, headers, body: '', facts: {} };
+}

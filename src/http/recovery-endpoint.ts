@@ -1,0 +1,104 @@
+// Where Envoy's own retry brings a request whose instance failed it: find out why, and send it round again or answer it.
+
+import type { IncomingMessage } from 'node:http';
+import type { Logger } from 'pino';
+import type { UpstreamSessionId } from '../core/ids.ts';
+import { peek, type RpcMessage } from '../core/rpc-peek.ts';
+import type { Balancer } from '../directory/balancer.ts';
+import type { Directory } from '../directory/directory.ts';
+import type { Instance } from '../directory/snapshot.ts';
+import type { Parking } from '../gateway/parking.ts';
+import type { NotRecovered, Recovery } from '../gateway/recover.ts';
+import { bare, refuse, refuseCapacity } from '../gateway/refusal.ts';
+import type { Answer } from '../gateway/request.ts';
+import type { Sealer } from '../session/seal.ts';
+import { openSessionId } from '../session/session-id.ts';
+import { openTicketA, sealTicketB, TICKET_A_HEADER, TICKET_B_HEADER, type TicketA } from '../session/ticket.ts';
+
+export interface RecoveryEndpointDependencies {
+  readonly recovery: Recovery;
+  readonly directory: Directory;
+  readonly balancer: Balancer;
+  readonly parking: Parking;
+  readonly sealer: Sealer;
+  readonly log: Logger;
+  readonly now?: () => number;
+}
+
+export type AnswerRetry = (request: IncomingMessage, body: Buffer, signal: AbortSignal) => Promise<Answer>;
+
+/** Envoy strips `x-mcp-*` from clients, so a ticket A here was set in pass 1; it is sealed all the same. */
+export const isRetry = (request: IncomingMessage): boolean => request.headers[TICKET_A_HEADER] !== undefined;
+
+export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencies): AnswerRetry {
+  const { recovery, directory, balancer, parking, sealer, log, now = Date.now } = dependencies;
+
+  /** Envoy follows this itself, and only this: see `allow_listed_routes` in envoy/envoy.yaml. */
+  const sendRound = (ticket: TicketA, instance: Instance, upstreamId: UpstreamSessionId | undefined): Answer => ({
+    kind: 'answer',
+    status: 307,
+    headers: [
+      ['location', `${ticket.scheme}://${ticket.authority}${ticket.path}`],
+      [TICKET_B_HEADER, sealTicketB(sealer, { ...ticket, instance: instance.id, address: instance.address, upstreamId }, now())],
+    ],
+    body: '',
+    facts: {},
+  });
+
+  const retrySession = async (ticket: TicketA, request: IncomingMessage, messages: readonly RpcMessage[]): Promise<Answer> => {
+    const grant = ticket.sessionId && openSessionId(sealer, ticket.sessionId);
+    const backend = directory.snapshot().backends.get(ticket.backend);
+    const rpcId = messages.length === 1 ? messages[0]?.id : undefined;
+    if (!grant || !backend) return refuse('session_not_found', { rpcId });
+    const upstreamId = (request.headers['mcp-session-id'] ?? '') as UpstreamSessionId;
+    const outcome = await recovery.recover({
+      method: ticket.method,
+      messages,
+      backend,
+      grant,
+      caller: ticket.caller,
+      authority: ticket.authority,
+      tried: { instance: ticket.tried, upstreamId },
+    });
+    if ('instance' in outcome) return sendRound(ticket, outcome.instance, outcome.binding.upstreamId);
+    return answerOf(outcome, messages[0]?.method, rpcId);
+  };
+
+  /** No session yet: any other instance will do. */
+  const retryElsewhere = async (ticket: TicketA, messages: readonly RpcMessage[], signal: AbortSignal): Promise<Answer> => {
+    const options = { rpcId: messages.length === 1 ? messages[0]?.id : undefined };
+    balancer.suspect(ticket.tried);
+    const known = directory.snapshot().backends.get(ticket.backend);
+    if (!known) return refuse('unknown_backend', options);
+    const backend = await parking.wait(ticket.backend, known.startTimeoutMs, undefined, signal);
+    if (typeof backend === 'string') return refuseCapacity(backend, messages[0]?.method, options);
+    const instance = balancer.pick(backend, ticket.kind === 'initialize', ticket.tried);
+    return instance ? sendRound(ticket, instance, undefined) : refuseCapacity('no_instance', messages[0]?.method, options);
+  };
+
+  return async (request, body, signal) => {
+    const ticket = openTicketA(sealer, String(request.headers[TICKET_A_HEADER] ?? ''), now());
+    if (!ticket || ticket.requestId !== request.headers['x-request-id'] || ticket.method !== request.method) {
+      log.warn({ requestId: request.headers['x-request-id'] }, 'retry without a valid ticket');
+      return refuse('internal_error');
+    }
+    const seen = peek(body, { complete: true });
+    const messages = seen.kind === 'single' ? [seen.message] : seen.kind === 'batch' ? seen.messages : [];
+    return ticket.kind === 'session' ? retrySession(ticket, request, messages) : retryElsewhere(ticket, messages, signal);
+  };
+}
+
+function answerOf(outcome: NotRecovered, method: string | undefined, rpcId: string | undefined): Answer {
+  switch (outcome.kind) {
+    case 'dropped':
+      return bare(202, {});
+    case 'ended':
+      return bare(200, {});
+    case 'not-found':
+      return refuse('session_not_found', { rpcId });
+    case 'unavailable':
+      return refuseCapacity(outcome.code, method, { rpcId });
+    default:
+      return outcome satisfies never;
+  }
+}

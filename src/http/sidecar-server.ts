@@ -1,0 +1,86 @@
+// The sidecar's HTTP socket behind Envoy: recovery of retried requests, readiness, and a clean 404 for everything unknown.
+
+import { rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import { refuse } from '../gateway/refusal.ts';
+import type { Answer } from '../gateway/request.ts';
+import { type AnswerRetry, isRetry } from './recovery-endpoint.ts';
+
+/** Envoy replays at most 1 MiB; a little more is read so that its own limit decides. */
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
+
+export interface SidecarServerOptions {
+  readonly socket: string;
+  readonly answerRetry: AnswerRetry;
+  readonly ready: () => boolean;
+  readonly log: Logger;
+}
+
+export interface SidecarServer {
+  close(): Promise<void>;
+}
+
+export async function startSidecarServer({ socket, answerRetry, ready, log }: SidecarServerOptions): Promise<SidecarServer> {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<Answer> => {
+    if (isRetry(request)) {
+      const gone = new AbortController();
+      response.on('close', () => gone.abort(new Error('the client has gone')));
+      return answerRetry(request, await readBody(request), gone.signal);
+    }
+    const path = (request.url ?? '').split('?')[0];
+    if (path === '/readyz') return readiness(ready());
+    return refuse('unknown_path');
+  };
+
+  const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
+    answer(request, response).then(
+      (decided) => write(response, decided),
+      (err: unknown) => {
+        if (response.destroyed) return;
+        log.error({ err, requestId: request.headers['x-request-id'] }, 'answer failed');
+        write(response, refuse('internal_error'));
+      },
+    );
+  });
+  rmSync(socket, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socket, () => resolve());
+  });
+  return { close: () => closeServer(server) };
+}
+
+function readiness(ready: boolean): Answer {
+  return {
+    kind: 'answer',
+    status: ready ? 200 : 503,
+    headers: [['content-type', 'application/json']],
+    body: JSON.stringify({ status: ready ? 'ready' : 'not ready' }),
+    facts: {},
+  };
+}
+
+function write(response: ServerResponse, { status, headers, body }: Answer): void {
+  response.writeHead(status, headers.flat());
+  response.end(body);
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new Error(`replayed body larger than ${MAX_BODY_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Ends idle connections at once; those with a request under way finish first. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,101 @@
+// Plain HTTP calls from the sidecar to an instance: bounded in time and size, one keep-alive pool, no redirects.
+
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { type CallUpstream, type UpstreamAnswer, type UpstreamRequest, UpstreamUnreachable } from '../gateway/upstream.ts';
+
+/** Answers above this are cut off as broken: the largest that is read here is a list of tools. */
+const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+/** Below the 5 s after which Node servers close an idle connection. */
+const IDLE_MS = 4_000;
+const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']);
+
+export interface UpstreamClient {
+  readonly call: CallUpstream;
+  close(): void;
+}
+
+export function createUpstreamClient(): UpstreamClient {
+  const plain = new HttpAgent({ keepAlive: true, timeout: IDLE_MS, maxSockets: 256 });
+  const tls = new HttpsAgent({ keepAlive: true, timeout: IDLE_MS, maxSockets: 256 });
+  return {
+    call: (request) => call(request, plain, tls),
+    close() {
+      plain.destroy();
+      tls.destroy();
+    },
+  };
+}
+
+function call(request: UpstreamRequest, plain: HttpAgent, tls: HttpsAgent): Promise<UpstreamAnswer> {
+  const { backend, instance } = request;
+  const { host, port } = splitAddress(instance.address);
+  const authority = backend.remote?.authority ?? request.authority;
+  const secure = backend.remote?.tls ?? false;
+  const body = Buffer.from(request.body);
+  const timeout = AbortSignal.timeout(request.timeoutMs);
+  const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+  const options = {
+    host,
+    port,
+    method: request.method,
+    path: backend.path + (request.query ?? ''),
+    headers: { ...request.headers, host: authority, 'content-length': String(body.length) },
+    signal,
+  };
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException): void => {
+      if (request.signal?.aborted) reject(request.signal.reason as Error);
+      else reject(new UpstreamUnreachable(NOT_CONNECTED.has(error.code ?? '') ? 'refused' : 'broken', error));
+    };
+    const answered = (answer: IncomingMessage): void => {
+      read(answer, request.until).then(resolve, fail);
+    };
+    const outgoing = secure
+      ? httpsRequest({ ...options, agent: tls, servername: hostOf(authority) }, answered)
+      : httpRequest({ ...options, agent: plain }, answered);
+    outgoing.on('error', fail);
+    outgoing.end(body);
+  });
+}
+
+/** Reads to the end, or for an event stream until the text satisfies `until`: a server may keep such a stream open. */
+function read(answer: IncomingMessage, until: ((text: Buffer) => boolean) | undefined): Promise<UpstreamAnswer> {
+  const stream = (answer.headers['content-type'] ?? '').startsWith('text/event-stream');
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const done = (): void => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks) });
+    answer.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > MAX_ANSWER_BYTES) {
+        reject(new Error(`answer larger than ${MAX_ANSWER_BYTES} bytes`));
+        answer.destroy();
+        return;
+      }
+      // The event may be split over chunks, but it ends with a blank line.
+      if (stream && until && endsEvent(chunk) && until(Buffer.concat(chunks))) {
+        done();
+        answer.destroy();
+      }
+    });
+    answer.on('end', done);
+    answer.on('error', reject);
+    answer.on('aborted', () => reject(new Error('the connection broke in the middle of the answer')));
+  });
+}
+
+function endsEvent(chunk: Buffer): boolean {
+  const last = chunk.at(-1);
+  return last === 0x0a || last === 0x0d;
+}
+
+function splitAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
+}
+
+function hostOf(authority: string): string {
+  return authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+}

@@ -1,0 +1,55 @@
+// The key ring on disk: made on first use, rotated in two phases, readable by its owner only.
+
+import { randomBytes } from 'node:crypto';
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
+import { parseRing, type RingDocument, type RingKey } from './key-ring.ts';
+
+/** How long a new key only opens: every process that watches the ring has read it by then. */
+export const PROPAGATION_MS = 10_000;
+/** A key opens for the longest life of an id (30 days) after its successor took over. */
+const OPENING_MS = 30 * 24 * 3_600_000;
+
+/** @throws Error when the file exists but is no key ring: sealing with a new key would lose every session silently. */
+export async function loadRing(file: string): Promise<RingKey[]> {
+  return parseRing(JSON.parse(await readFile(file, 'utf8')) as RingDocument);
+}
+
+/** Reads the ring, or writes a first one. */
+export async function loadOrCreateRing(file: string, now: number = Date.now()): Promise<RingKey[]> {
+  try {
+    return await loadRing(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new Error(`${file} is not usable: ${(error as Error).message}`);
+  }
+  const keys = [newKey(now)];
+  await saveRing(file, keys);
+  return keys;
+}
+
+/** Adds a key that seals after `PROPAGATION_MS`, and drops those that no living id can have been sealed with. */
+export async function rotateRing(file: string, now: number = Date.now()): Promise<RingKey[]> {
+  const current = await loadOrCreateRing(file, now);
+  const rotated = [newKey(now + PROPAGATION_MS), ...current];
+  const kept = rotated.filter((_, position) => {
+    const successor = rotated[position - 1];
+    return !successor || successor.sealFrom + OPENING_MS > now;
+  });
+  await saveRing(file, kept);
+  return kept;
+}
+
+/** The form that travels between processes of one machine, over a socket that only the owner can open. */
+export function ringDocument(keys: readonly RingKey[]): RingDocument {
+  return { keys: keys.map((key) => ({ id: key.id, secret: key.secret.toString('base64'), sealFrom: key.sealFrom })) };
+}
+
+async function saveRing(file: string, keys: readonly RingKey[]): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  await writeFile(temporary, `${JSON.stringify(ringDocument(keys), null, 2)}\n`, { mode: 0o600 });
+  await chmod(temporary, 0o600);
+  await rename(temporary, file);
+}
+
+function newKey(sealFrom: number): RingKey {
+  return { id: randomBytes(4).toString('hex'), secret: randomBytes(32), sealFrom };
+}

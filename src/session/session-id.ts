@@ -1,0 +1,72 @@
+// The session id that clients see: how a grant is written into it and read back. Wire format: docs/session-id.md.
+
+import type { BackendName, InstanceId, SealedSessionId, SessionKey, TenantId, UpstreamSessionId } from '../core/ids.ts';
+import type { Sealer } from './seal.ts';
+
+/** What was decided when the session began. */
+export interface Grant {
+  readonly key: SessionKey;
+  readonly backend: BackendName;
+  readonly instance: InstanceId;
+  readonly upstreamId: UpstreamSessionId;
+  /** SHA-256 over issuer and subject of the caller: 32 bytes. */
+  readonly caller: Buffer;
+  readonly tenant: TenantId;
+  /** Seconds since 1970. */
+  readonly issuedAt: number;
+}
+
+const CALLER_BYTES = 32;
+const KEY_BYTES = 16;
+const FIXED_BYTES = 4 + CALLER_BYTES + KEY_BYTES;
+
+/** Upstream ids above this are refused at initialize: with the rest they must fit the header limits of every client and proxy. */
+export const MAX_UPSTREAM_ID_CHARS = 2048;
+
+/** @throws Error when a name is longer than 255 bytes: names are bounded long before. */
+export function sealSessionId(sealer: Sealer, grant: Grant): SealedSessionId {
+  const names = [grant.backend, grant.instance, grant.tenant].map((name) => Buffer.from(name, 'utf8'));
+  const upstream = Buffer.from(grant.upstreamId, 'latin1');
+  const plain = Buffer.alloc(FIXED_BYTES + names.reduce((sum, name) => sum + 1 + name.length, 0) + upstream.length);
+  plain.writeUInt32BE(grant.issuedAt, 0);
+  grant.caller.copy(plain, 4);
+  Buffer.from(grant.key, 'base64url').copy(plain, 4 + CALLER_BYTES);
+  let at = FIXED_BYTES;
+  for (const name of names) {
+    if (name.length > 255) throw new Error('session id: a name is longer than 255 bytes');
+    plain[at] = name.length;
+    at += 1 + name.copy(plain, at + 1);
+  }
+  upstream.copy(plain, at);
+  return sealer.seal('session', plain) as SealedSessionId;
+}
+
+/** Undefined for anything but an id that `sealSessionId` made with a key of this ring. Neither expiry nor caller is checked here. */
+export function openSessionId(sealer: Sealer, id: string): Grant | undefined {
+  const plain = sealer.open('session', id);
+  if (!plain || plain.length < FIXED_BYTES + 3) return undefined;
+  let at = FIXED_BYTES;
+  const name = (): string => {
+    const length = plain[at] ?? 0;
+    const text = plain.toString('utf8', at + 1, at + 1 + length);
+    at += 1 + length;
+    return text;
+  };
+  const backend = name() as BackendName;
+  const instance = name() as InstanceId;
+  const tenant = name() as TenantId;
+  return {
+    issuedAt: plain.readUInt32BE(0),
+    caller: plain.subarray(4, 4 + CALLER_BYTES),
+    key: plain.toString('base64url', 4 + CALLER_BYTES, FIXED_BYTES) as SessionKey,
+    backend,
+    instance,
+    tenant,
+    upstreamId: plain.toString('latin1', at) as UpstreamSessionId,
+  };
+}
+
+/** A new random session key. */
+export function newSessionKey(random: (bytes: number) => Buffer): SessionKey {
+  return random(KEY_BYTES).toString('base64url') as SessionKey;
+}
