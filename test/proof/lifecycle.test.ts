@@ -104,7 +104,8 @@ describe('resource files while it runs', () => {
     running.writeResource(counter('late', { access: { tools: { allow: ['*'], deny: ['echo'] } } }));
     const tools = async () => {
       const answer = await late.send({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
-      return (answer.messages[0]?.result as { tools: { name: string }[] }).tools.map(({ name }) => name);
+      const list = answer.messages[0]?.result as { tools: { name: string }[] };
+      return list.tools.map(({ name }) => name);
     };
     await waitFor('the new rule', async () => !(await tools()).includes('echo'), { timeoutMs: 20_000 });
     expect(await late.call('get')).toMatchObject({ pid, value: 'late' });
