@@ -62,8 +62,19 @@ function step(command, args, failure) {
 function run(args) {
   const gateway = spawn(process.execPath, args, { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => gateway.kill(signal));
+  if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => gateway.kill('SIGTERM'));
   gateway.on('error', (error) => stop(`the gateway could not be started: ${error.message}`));
   gateway.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+}
+
+/** A SIGTERM to npm ends the shell between npm and this process, which passes nothing on: only the new parent tells. */
+function whenOrphaned(act) {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    act();
+  }, 200);
 }
 
 function say(line) {
