@@ -1,29 +1,55 @@
-// Which of the keys that matter a JSON key is: exactly, or only to a parser that is laxer than JSON.parse.
+// The keys of a JSON object that matter: found however they are written, refused where parsers could disagree about them.
 
 import type { JsonScanner } from './json-scan.ts';
 
-/** The key is none of the set's, to any parser. */
-export const NO_KEY = -1;
-
-/** Added to an index: the key is not this one, but some parsers would take it for this one. */
-export const LAX = 0x100;
+/** Added to an index: the key is not this one, but a laxer parser would take it for this one. */
+const LAX = 0x100;
+const NO_KEY = -1;
 
 /**
- * A fixed set of keys. `match` answers the index of the key in `scanner.span`, or `LAX` + index when only a laxer
- * parser would read that key: Go's encoding/json folds case (with ſ for s and K, the Kelvin sign, for k), Java's
- * equalsIgnoreCase also takes ı and İ for i, C strings end at U+0000, and some decoders drop lone surrogates.
- * Such a key can hide a tool name from the gateway and show it to the server.
+ * The keys of an object that matter, at most 31. A key that only looks like one of them is `lax`: Go's encoding/json
+ * folds case (with ſ for s and K, the Kelvin sign, for k), Java's equalsIgnoreCase also takes ı and İ for i, C strings
+ * end at U+0000, and some decoders drop lone surrogates. Such a key can hide a tool name from the gateway and show it
+ * to the server.
  */
-export class KeySet {
-  readonly #names: readonly string[];
+export class KeySet<const Name extends string> {
+  readonly #names: readonly Name[];
   readonly #folded: readonly string[];
 
-  constructor(names: readonly string[]) {
+  constructor(names: readonly Name[]) {
     this.#names = names;
     this.#folded = names.map((name) => name.toLowerCase());
   }
 
-  match(scanner: JsonScanner): number {
+  /**
+   * Walks the object that `scanner` is at. `take` gets each key that matters, once, and passes its value. `refuse` gets
+   * a key that comes `twice`, or is `lax`. What either of them returns ends the walk, and is returned; undefined goes on.
+   */
+  walk<Stop>(
+    scanner: JsonScanner,
+    take: (key: Name) => Stop | undefined,
+    refuse: (why: 'twice' | 'lax', key: Name) => Stop | undefined,
+  ): Stop | undefined {
+    let seen = 0;
+    scanner.enterObject();
+    while (scanner.nextMember()) {
+      const match = this.#match(scanner);
+      if (match === NO_KEY) {
+        scanner.skipValue();
+        continue;
+      }
+      const key = this.#names[match % LAX] as Name;
+      const why = match >= LAX ? 'lax' : (seen & (1 << match)) !== 0 ? 'twice' : undefined;
+      if (why === undefined) seen |= 1 << match;
+      const stop = why === undefined ? take(key) : refuse(why, key);
+      if (stop !== undefined) return stop;
+      if (why !== undefined) scanner.skipValue();
+    }
+    return undefined;
+  }
+
+  /** The index of the key in `scanner.span`, `LAX` + index, or `NO_KEY`. */
+  #match(scanner: JsonScanner): number {
     const { span, bytes } = scanner;
     if (span.escaped || !span.ascii) return this.#matchDecoded(scanner.decode(span));
     const length = span.end - span.start;
@@ -45,7 +71,7 @@ export class KeySet {
   }
 
   #matchDecoded(key: string): number {
-    const exact = this.#names.indexOf(key);
+    const exact = (this.#names as readonly string[]).indexOf(key);
     if (exact >= 0) return exact;
     const lax = this.#folded.indexOf(laxly(key));
     return lax < 0 ? NO_KEY : LAX + lax;

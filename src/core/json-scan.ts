@@ -19,6 +19,10 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const MINUS = 0x2d;
 const DOT = 0x2e;
+const LETTER_U = 0x75;
+
+/** What may follow a backslash, besides `u`. */
+const SHORT_ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
 
 /** The bytes of the three literals, by their first byte. */
 const LITERALS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0), Buffer.from(word)]));
@@ -221,25 +225,14 @@ export class JsonScanner {
   #escape(pos: number): number {
     const { bytes } = this;
     if (pos + 1 >= bytes.length) return this.#failAt('cut');
-    switch (bytes[pos + 1]) {
-      case QUOTE:
-      case BACKSLASH:
-      case 0x2f: // /
-      case 0x62: // b
-      case 0x66: // f
-      case 0x6e: // n
-      case 0x72: // r
-      case 0x74: // t
-        return pos + 2;
-      case 0x75: // u
-        for (let index = pos + 2; index < pos + 6; index += 1) {
-          if (index >= bytes.length) return this.#failAt('cut');
-          if (!isHexDigit(bytes[index] as number)) return this.#failAt('syntax');
-        }
-        return pos + 6;
-      default:
-        return this.#failAt('syntax');
+    const kind = bytes[pos + 1] as number;
+    if (SHORT_ESCAPES.has(kind)) return pos + 2;
+    if (kind !== LETTER_U) return this.#failAt('syntax');
+    for (let index = pos + 2; index < pos + 6; index += 1) {
+      if (index >= bytes.length) return this.#failAt('cut');
+      if (!isHexDigit(bytes[index] as number)) return this.#failAt('syntax');
     }
+    return pos + 6;
   }
 
   #number(): boolean {

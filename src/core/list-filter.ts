@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { JsonScanner } from './json-scan.ts';
-import { isAmbiguousText, KeySet, LAX, NO_KEY } from './json-scan-keys.ts';
+import { isAmbiguousText, KeySet } from './json-scan-keys.ts';
 
 export interface ListFilterOptions {
   /** Turn every `result.cacheScope` into "private": an answer that depends on the caller must not be shared (2026-07-28). */
@@ -30,7 +30,6 @@ interface Walk {
 const messageKeys = new KeySet(['result']);
 const resultKeys = new KeySet(['tools', 'cacheScope']);
 const toolKeys = new KeySet(['name']);
-const TOOLS = 0;
 
 /**
  * Removes the elements of `result.tools` whose `name` is not allowed, in one message or in each of a batch. Messages
@@ -61,11 +60,13 @@ function walkMessages(walk: Walk): string | undefined {
 }
 
 function walkMessage(walk: Walk): string | undefined {
-  return walkObject(walk, messageKeys, 'a message', () => walkResult(walk));
+  if (!walk.scanner.atObject()) return 'a message is not an object';
+  return messageKeys.walk(walk.scanner, () => walkResult(walk), refuseKey);
 }
 
 function walkResult(walk: Walk): string | undefined {
-  return walkObject(walk, resultKeys, '"result"', (key) => (key === TOOLS ? walkTools(walk) : walkCacheScope(walk)));
+  if (!walk.scanner.atObject()) return '"result" is not an object';
+  return resultKeys.walk(walk.scanner, (key) => (key === 'tools' ? walkTools(walk) : walkCacheScope(walk)), refuseKey);
 }
 
 function walkTools(walk: Walk): string | undefined {
@@ -90,18 +91,16 @@ function walkTools(walk: Walk): string | undefined {
   return undefined;
 }
 
-function walkTool(walk: Walk): { readonly keep: boolean } | string {
-  const { scanner } = walk;
+function walkTool({ scanner, allowed }: Walk): { readonly keep: boolean } | string {
+  if (!scanner.atObject()) return 'a tool is not an object';
   let name: string | undefined;
-  let ambiguous = false;
-  const error = walkObject(walk, toolKeys, 'a tool', () => {
+  const take = (): string | undefined => {
     name = scanner.readString();
-    ambiguous = name !== undefined && scanner.span.escaped && isAmbiguousText(name);
-    return undefined;
-  });
+    return name !== undefined && scanner.span.escaped && isAmbiguousText(name) ? 'a name that parsers read differently' : undefined;
+  };
+  const error = toolKeys.walk(scanner, take, refuseKey);
   if (error !== undefined) return error;
-  if (name === undefined || ambiguous) return 'a tool without a readable name';
-  return { keep: walk.allowed(name) };
+  return name === undefined ? 'a tool without a name' : { keep: allowed(name) };
 }
 
 function walkCacheScope({ scanner, privateCache, edits }: Walk): undefined {
@@ -109,25 +108,8 @@ function walkCacheScope({ scanner, privateCache, edits }: Walk): undefined {
   if (scanner.readString() !== 'private' && privateCache) edits.push({ start, end: scanner.pos, text: '"private"' });
 }
 
-/** Walks the members of an object, and hands those of `keys` (each at most once) to `take`, which passes the value. */
-function walkObject(walk: Walk, keys: KeySet, what: string, take: (key: number) => string | undefined): string | undefined {
-  const { scanner } = walk;
-  if (!scanner.atObject()) return `${what} is not an object`;
-  let seen = 0;
-  scanner.enterObject();
-  while (scanner.nextMember()) {
-    const key = keys.match(scanner);
-    if (key === NO_KEY) {
-      scanner.skipValue();
-      continue;
-    }
-    if (key >= LAX) return `${what} has an ambiguous key`;
-    if ((seen & (1 << key)) !== 0) return `${what} has a key twice`;
-    seen |= 1 << key;
-    const error = take(key);
-    if (error !== undefined) return error;
-  }
-  return undefined;
+function refuseKey(why: 'twice' | 'lax', key: string): string {
+  return why === 'twice' ? `"${key}" twice` : `a key that is almost "${key}"`;
 }
 
 function splice(body: Buffer, edits: readonly Edit[]): Buffer {

@@ -1,6 +1,7 @@
 // Do the headers of a modern MCP request (2026-07-28, Streamable HTTP) say the same as its body?
 
 import type { RpcFields, RpcMessage } from './rpc-peek.ts';
+import { subjectField } from './rpc-peek-methods.ts';
 
 /** The first version of the modern era; versions are dates, so that later ones sort behind it. */
 const FIRST_MODERN_VERSION = '2026-07-28';
@@ -8,14 +9,14 @@ const FIRST_MODERN_VERSION = '2026-07-28';
 /** The modern versions whose rules this gateway knows: only in these may a header be called missing. */
 const KNOWN_MODERN_VERSIONS: ReadonlySet<string> = new Set([FIRST_MODERN_VERSION]);
 
-/** The field of `params` that `Mcp-Name` repeats, by method. */
-const NAME_SOURCES: ReadonlyMap<string, 'name' | 'uri' | 'taskId'> = new Map([
-  ['tools/call', 'name'],
-  ['prompts/get', 'name'],
-  ['resources/read', 'uri'],
-  ['tasks/get', 'taskId'],
-  ['tasks/update', 'taskId'],
-  ['tasks/cancel', 'taskId'],
+/** The methods whose subject the client repeats in `Mcp-Name`. */
+const NAMED_METHODS: ReadonlySet<string> = new Set([
+  'tools/call',
+  'prompts/get',
+  'resources/read',
+  'tasks/get',
+  'tasks/update',
+  'tasks/cancel',
 ]);
 
 const BASE64_PREFIX = '=?base64?';
@@ -111,7 +112,7 @@ export function headersAgree(headers: McpHeaders, message: RpcMessage): HeaderDi
 }
 
 function nameAgrees(header: string | undefined, method: string, fields: RpcFields, mayBeMissing: boolean): HeaderDisagreement | undefined {
-  const source = NAME_SOURCES.get(method);
+  const source = NAMED_METHODS.has(method) ? subjectField(method) : undefined;
   if (source === undefined) return undefined;
   const named = fields[source];
   if (header === undefined) {

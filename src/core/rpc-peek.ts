@@ -2,8 +2,8 @@
 
 import { isUtf8 } from 'node:buffer';
 import { JsonScanner } from './json-scan.ts';
-import { isAmbiguousText, KeySet, LAX, NO_KEY } from './json-scan-keys.ts';
-import { subjectField } from './rpc-peek-methods.ts';
+import { isAmbiguousText, KeySet } from './json-scan-keys.ts';
+import { type SubjectField, subjectField } from './rpc-peek-methods.ts';
 
 /** Elements of a batch; one more refuses the whole batch. */
 export const MAX_BATCH = 50;
@@ -70,15 +70,13 @@ type Draft = { -readonly [Field in keyof RpcFields]: RpcFields[Field] } & {
   hasMethod: boolean;
   hasOutcome: boolean;
   paramsRange: readonly [number, number] | undefined;
-  /** Bit set of the keys of `params` that a laxer parser would read. */
-  laxParams: number;
+  /** Subjects that a laxer parser would find in `params`. */
+  laxParams: SubjectField[] | undefined;
 };
 
-const TOP_KEYS = ['method', 'params', 'id', 'result', 'error', 'jsonrpc'] as const;
-const PARAMS_KEYS = ['name', 'uri', 'taskId', 'level', '_meta'] as const;
-const top = new KeySet(TOP_KEYS);
-const params = new KeySet(PARAMS_KEYS);
-const meta = new KeySet([PROTOCOL_VERSION_KEY]);
+const messageKeys = new KeySet(['method', 'params', 'id', 'result', 'error', 'jsonrpc']);
+const paramsKeys = new KeySet(['name', 'uri', 'taskId', 'level', '_meta']);
+const metaKeys = new KeySet([PROTOCOL_VERSION_KEY]);
 
 /**
  * Reads a body. `complete: false` says that more bytes may follow. Never throws; linear in the body's length.
@@ -141,94 +139,60 @@ function readBatch(scanner: JsonScanner, messages: RpcMessage[]): Invalid | unde
 }
 
 function readMessage(scanner: JsonScanner, draft: Draft): Invalid | undefined {
-  let seen = 0;
-  scanner.enterObject();
-  while (scanner.nextMember()) {
-    const key = top.match(scanner);
-    if (key >= LAX) return invalid('ambiguous-key', `a key that is almost "${TOP_KEYS[key - LAX]}"`);
-    if (key !== NO_KEY && (seen & (1 << key)) !== 0) return invalid('duplicate-key', `"${TOP_KEYS[key]}" twice`);
-    seen |= key === NO_KEY ? 0 : 1 << key;
-    let wrong: Invalid | undefined;
-    switch (TOP_KEYS[key]) {
+  const take = (key: string): Invalid | undefined => {
+    switch (key) {
       case 'method':
         draft.hasMethod = true;
         draft.method = scanner.readString();
-        wrong = checkText(scanner, draft.method, 'method');
-        break;
+        return checkText(scanner, draft.method, key);
       case 'params':
-        wrong = readParams(scanner, draft);
-        break;
+        return readParams(scanner, draft);
       case 'id':
         readId(scanner, draft);
-        break;
-      case 'result':
-      case 'error':
-        draft.hasOutcome = true;
-        scanner.skipValue();
-        break;
+        return undefined;
       default:
+        draft.hasOutcome ||= key === 'result' || key === 'error';
         scanner.skipValue();
+        return undefined;
     }
-    if (wrong !== undefined) return wrong;
-  }
-  return checkLaxParams(draft);
+  };
+  return messageKeys.walk(scanner, take, refuseKey) ?? checkLaxParams(draft);
 }
 
 function readParams(scanner: JsonScanner, draft: Draft): Invalid | undefined {
   const start = scanner.pos;
-  let seen = 0;
+  let wrong: Invalid | undefined;
   if (scanner.atObject()) {
-    scanner.enterObject();
-    while (scanner.nextMember()) {
-      const key = params.match(scanner);
-      if (key >= LAX) {
-        draft.laxParams |= 1 << (key - LAX);
-        scanner.skipValue();
-        continue;
-      }
-      if (key === NO_KEY) {
-        scanner.skipValue();
-        continue;
-      }
-      if ((seen & (1 << key)) !== 0) return invalid('duplicate-key', `"params.${PARAMS_KEYS[key]}" twice`);
-      seen |= 1 << key;
-      const wrong = readParam(scanner, draft, PARAMS_KEYS[key] as (typeof PARAMS_KEYS)[number]);
-      if (wrong !== undefined) return wrong;
-    }
+    wrong = paramsKeys.walk(
+      scanner,
+      (key) => {
+        if (key === '_meta') return readMeta(scanner, draft);
+        draft[key] = scanner.readString();
+        return checkText(scanner, draft[key], `params.${key}`);
+      },
+      (why, key) => {
+        if (why === 'twice' || key === '_meta') return refuseKey(why, `params.${key}`);
+        draft.laxParams = [...(draft.laxParams ?? []), key];
+        return undefined;
+      },
+    );
   } else {
     scanner.skipValue();
   }
   if (scanner.fault === undefined) draft.paramsRange = [start, scanner.pos];
-  return undefined;
-}
-
-function readParam(scanner: JsonScanner, draft: Draft, key: (typeof PARAMS_KEYS)[number]): Invalid | undefined {
-  if (key === '_meta') return readMeta(scanner, draft);
-  draft[key] = scanner.readString();
-  return checkText(scanner, draft[key], `params.${key}`);
+  return wrong;
 }
 
 function readMeta(scanner: JsonScanner, draft: Draft): Invalid | undefined {
-  let seen = false;
   if (!scanner.atObject()) {
     scanner.skipValue();
     return undefined;
   }
-  scanner.enterObject();
-  while (scanner.nextMember()) {
-    const key = meta.match(scanner);
-    if (key >= LAX) return invalid('ambiguous-key', `a key that is almost "${PROTOCOL_VERSION_KEY}"`);
-    if (key === NO_KEY) {
-      scanner.skipValue();
-      continue;
-    }
-    if (seen) return invalid('duplicate-key', `"${PROTOCOL_VERSION_KEY}" twice`);
-    seen = true;
+  const take = (key: string): Invalid | undefined => {
     draft.protocolVersion = scanner.readString();
-    const wrong = checkText(scanner, draft.protocolVersion, PROTOCOL_VERSION_KEY);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
+    return checkText(scanner, draft.protocolVersion, key);
+  };
+  return metaKeys.walk(scanner, take, refuseKey);
 }
 
 function readId(scanner: JsonScanner, draft: Draft): void {
@@ -248,11 +212,14 @@ function checkText(scanner: JsonScanner, text: string | undefined, what: string)
 }
 
 /** A lax key in `params` is harmless where nothing is decided by that key: extensions have params of their own. */
-function checkLaxParams(draft: Draft): Invalid | undefined {
-  if (draft.laxParams === 0) return undefined;
-  const subject = draft.method === undefined ? undefined : subjectField(draft.method);
-  const lax = PARAMS_KEYS.find((key, index) => (draft.laxParams & (1 << index)) !== 0 && (key === '_meta' || key === subject));
-  return lax === undefined ? undefined : invalid('ambiguous-key', `a key that is almost "params.${lax}"`);
+function checkLaxParams({ laxParams, method }: Draft): Invalid | undefined {
+  if (laxParams === undefined || method === undefined) return undefined;
+  const subject = subjectField(method);
+  return subject !== undefined && laxParams.includes(subject) ? refuseKey('lax', `params.${subject}`) : undefined;
+}
+
+function refuseKey(why: 'twice' | 'lax', key: string): Invalid {
+  return why === 'twice' ? invalid('duplicate-key', `"${key}" twice`) : invalid('ambiguous-key', `a key that is almost "${key}"`);
 }
 
 function newDraft(): Draft {
@@ -268,7 +235,7 @@ function newDraft(): Draft {
     paramsRange: undefined,
     hasMethod: false,
     hasOutcome: false,
-    laxParams: 0,
+    laxParams: undefined,
   };
 }
 
