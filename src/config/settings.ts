@@ -86,7 +86,7 @@ export const settingsTable = {
   }),
   logFile: optional({
     env: 'MCP_GATEWAY_LOG_FILE',
-    doc: 'The file that the log is appended to.',
+    doc: 'The file for the log of the gateway and its Envoy. Unset: `logs/gateway.log` in `home`.',
     parse: path,
   }),
   publicUrl: optional({
