@@ -180,6 +180,15 @@ describe('what is refused', () => {
   });
 });
 
+test('no body takes more than linear time', () => {
+  const repeated = (piece: string): string => Array(100_000).fill(piece).join();
+  expect(reason(`{"method":"tools/call","params":{${repeated('"NAME":1')}}}`)).toBe('ambiguous-key');
+  expect(reason(`{"method":"acme/x","params":{${repeated('"NAME":1')}}}`)).toBe('single');
+  expect(reason(`{"method":"a","params":{${repeated('"\\u006eam":"\\u0000"')}}}`)).toBe('single');
+  expect(reason(`{"method":"a","params":[${repeated('[[],{}]')}]}`)).toBe('single');
+  expect(reason(`{"method":"a${'\\n'.repeat(500_000)}"}`)).toBe('single');
+});
+
 describe('a batch', () => {
   const element = '{"method":"ping","id":1}';
   test('its messages, and whether initialize is among them', () => {

@@ -71,7 +71,7 @@ type Draft = { -readonly [Field in keyof RpcFields]: RpcFields[Field] } & {
   hasOutcome: boolean;
   paramsRange: readonly [number, number] | undefined;
   /** Subjects that a laxer parser would find in `params`. */
-  laxParams: SubjectField[] | undefined;
+  laxParams: Set<SubjectField> | undefined;
 };
 
 const messageKeys = new KeySet(['method', 'params', 'id', 'result', 'error', 'jsonrpc']);
@@ -79,7 +79,8 @@ const paramsKeys = new KeySet(['name', 'uri', 'taskId', 'level', '_meta']);
 const metaKeys = new KeySet([PROTOCOL_VERSION_KEY]);
 
 /**
- * Reads a body. `complete: false` says that more bytes may follow. Never throws; linear in the body's length.
+ * Reads a body. `complete: false` says that more bytes may follow; a text that has ended is read as usual even so.
+ * Never throws; linear in the body's length.
  *
  * Says `invalid` for everything that JSON.parse refuses, for invalid UTF-8 and a byte order mark anywhere, and for
  * texts in which another parser could see another method, name or id than this one. For the rest it agrees with JSON.parse.
@@ -172,7 +173,8 @@ function readParams(scanner: JsonScanner, draft: Draft): Invalid | undefined {
       },
       (why, key) => {
         if (why === 'twice' || key === '_meta') return refuseKey(why, `params.${key}`);
-        draft.laxParams = [...(draft.laxParams ?? []), key];
+        draft.laxParams ??= new Set();
+        draft.laxParams.add(key);
         return undefined;
       },
     );
@@ -215,7 +217,7 @@ function checkText(scanner: JsonScanner, text: string | undefined, what: string)
 function checkLaxParams({ laxParams, method }: Draft): Invalid | undefined {
   if (laxParams === undefined || method === undefined) return undefined;
   const subject = subjectField(method);
-  return subject !== undefined && laxParams.includes(subject) ? refuseKey('lax', `params.${subject}`) : undefined;
+  return subject !== undefined && laxParams.has(subject) ? refuseKey('lax', `params.${subject}`) : undefined;
 }
 
 function refuseKey(why: 'twice' | 'lax', key: string): Invalid {
