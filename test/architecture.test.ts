@@ -74,7 +74,7 @@ describe('source files', () => {
   it('read the environment in one place', () => {
     const readers = productive.filter(({ text }) => {
       const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
-      return /\bprocess\s*\.\s*env\b|\bprocess\s*\[|=\s*process\s*;|'(node:)?process'/.test(code);
+      return /\bprocess\s*\.\s*env\b|\bprocess\s*\[|=\s*process\s*;|from '(node:)?process'/.test(code);
     });
     expect(readers.map(({ name }) => name)).toEqual(['config/settings.ts']);
   });
