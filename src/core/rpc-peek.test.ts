@@ -4,7 +4,7 @@ import { MAX_JSON_DEPTH } from './json-scan.ts';
 import { MAX_BATCH, type Peek, PROTOCOL_VERSION_KEY, peek, type RpcFields, type RpcMessage } from './rpc-peek.ts';
 import { isListMethod, isReplayable, subjectField } from './rpc-peek-methods.ts';
 
-const RUNS = { seed: 20260728, numRuns: 600 };
+const RUNS = { seed: 20260728, numRuns: 400 };
 
 function read(text: string | Buffer): Peek {
   return peek(Buffer.from(text), { complete: true });
@@ -392,7 +392,7 @@ describe('a text that was cut', () => {
           } else expect(result.kind).toBe('incomplete');
         }
       }),
-      { ...RUNS, numRuns: 100 },
+      { ...RUNS, numRuns: 60 },
     );
   });
 

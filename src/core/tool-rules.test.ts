@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compileToolRules, globMatches, toolAllowed } from './tool-rules.ts';
 
-const RUNS = { seed: 20260728, numRuns: 2000 };
+const RUNS = { seed: 20260728, numRuns: 1000 };
 
 test.each([
   ['read_file', 'read_file', true],
