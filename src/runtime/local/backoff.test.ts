@@ -26,7 +26,7 @@ it('forgets only after a minute of uninterrupted health', () => {
   expect(backoff.next()).toBe(200);
 });
 
-it('still knows about health when the process has been found dead', () => {
+it('forgets after long health, whether the process got unwell or was found dead', () => {
   let now = 0;
   const backoff = createBackoff({ now: () => now });
   backoff.next();
@@ -34,4 +34,8 @@ it('still knows about health when the process has been found dead', () => {
   now += HEALTHY_RESET_MS;
   expect(backoff.next()).toBe(200);
   expect(backoff.next()).toBe(400);
+  backoff.healthy(true);
+  now += HEALTHY_RESET_MS;
+  backoff.healthy(false);
+  expect(backoff.next()).toBe(200);
 });

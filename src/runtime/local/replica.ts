@@ -140,8 +140,8 @@ export function createReplica(options: {
     const reason = await life(group, port);
     // At once, before the group is gone: no request may be sent there any more.
     instance = undefined;
-    backoff.healthy(false);
-    onChange();
+    lastError = reason;
+    enter(stopping.signal.aborted || draining ? 'stopped' : 'restarting');
     await group.stop(shared.stopGraceMs);
     await recorded;
     await shared.children.remove(group.pid);
