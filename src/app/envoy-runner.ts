@@ -93,7 +93,13 @@ function assertFree({ host, port }: { readonly host: string; readonly port: numb
     const probe = createServer();
     probe.once('error', (error: NodeJS.ErrnoException) => {
       const where = `${host}:${port}`;
-      reject(new Error(error.code === 'EADDRINUSE' ? `the address ${where} is in use: choose another one with --listen` : `cannot listen on ${where}: ${error.message}`));
+      reject(
+        new Error(
+          error.code === 'EADDRINUSE'
+            ? `the address ${where} is in use: choose another one with --listen`
+            : `cannot listen on ${where}: ${error.message}`,
+        ),
+      );
     });
     probe.listen(port, host, () => probe.close(() => resolve()));
   });

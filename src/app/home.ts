@@ -29,7 +29,9 @@ export async function openHome(path: string, workers: number): Promise<Home> {
   const sidecarSockets = (index: number) => ({ grpc: join(run, `sidecar-${index}.sock`), http: join(run, `sidecar-${index}-http.sock`) });
   const longest = Buffer.byteLength(sidecarSockets(workers - 1).http);
   if (longest > MAX_SOCKET_PATH) {
-    throw new Error(`the home folder's path is ${longest - MAX_SOCKET_PATH} bytes too long for unix sockets: choose a shorter one with --home`);
+    throw new Error(
+      `the home folder's path is ${longest - MAX_SOCKET_PATH} bytes too long for unix sockets: choose a shorter one with --home`,
+    );
   }
   const gatewayProcesses = join(run, 'gateway');
   try {
@@ -39,7 +41,8 @@ export async function openHome(path: string, workers: number): Promise<Home> {
   }
   for (const place of [path, gatewayProcesses]) {
     const { ownedBy } = await reapLeftovers(place);
-    if (ownedBy !== undefined) throw new Error(`another gateway (pid ${ownedBy}) runs in ${path}: stop it, or choose another folder with --home`);
+    if (ownedBy !== undefined)
+      throw new Error(`another gateway (pid ${ownedBy}) runs in ${path}: stop it, or choose another folder with --home`);
   }
   const announcement = join(path, 'gateway.json');
   await rm(announcement, { force: true });

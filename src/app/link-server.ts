@@ -70,7 +70,7 @@ export async function startLinkServer({ socket, directory, store, keys, onReady 
     },
     async metrics() {
       const answers = [...connections].map(([connection, name]) =>
-        name === undefined ? undefined : bounded(connection.sendRequest('sidecar/metrics') as Promise<MetricsDocument>),
+        name === undefined ? Promise.resolve(undefined) : bounded(connection.sendRequest('sidecar/metrics') as Promise<MetricsDocument>),
       );
       return (await Promise.all(answers)).filter((answer) => answer !== undefined);
     },

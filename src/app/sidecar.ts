@@ -26,6 +26,7 @@ import { createKeyRing, parseRing, type RingDocument } from '../session/key-ring
 import { createSealer } from '../session/seal.ts';
 import type { SessionStore } from '../session/store.ts';
 import { linkStore } from '../session/store-link.ts';
+import { createUseLog } from '../session/use-log.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createRequestTelemetry, createSidecarGauges } from '../telemetry/requests.ts';
 import { createClosers } from './closers.ts';
@@ -76,6 +77,8 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     const sealer = createSealer(await ring);
     await synced;
 
+    const useLog = createUseLog(store);
+    closers.add(() => useLog.close());
     const upstream = createUpstreamClient();
     closers.add(() => upstream.close());
     const parking = createParking(directory);
@@ -89,6 +92,7 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
       sealer,
       store,
       feed,
+      useLog,
       toolLists: createToolLists(upstream.call),
       toolHints: createToolHints(upstream.call, log),
       edge,

@@ -8,9 +8,12 @@ import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom
 import { watchResources } from '../config/resource-watch.ts';
 import { formatProblem } from '../config/resources.ts';
 import type { Settings } from '../config/settings.ts';
+import { formatAddress } from '../config/settings-parsers.ts';
 import { createDirectory } from '../directory/directory.ts';
 import { findEnvoy } from '../envoy/binary.ts';
+import { sweepIdleSessions } from '../gateway/idle-sessions.ts';
 import { startAdminServer } from '../http/admin-server.ts';
+import { createUpstreamClient } from '../http/upstream-client.ts';
 import { createChildrenFile } from '../runtime/local/children-file.ts';
 import { inheritedEnvironment } from '../runtime/local/environment.ts';
 import { createLogFile } from '../runtime/local/log-file.ts';
@@ -78,10 +81,15 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     const journal = await openJournal(home.sessions, () => store.records());
     store.onChange(journal.append);
     closers.add(() => journal.close());
-    const sweeping = setInterval(() => store.sweep(), SWEEP_MS);
+    const directory = createDirectory();
+    const upstream = createUpstreamClient();
+    closers.add(() => upstream.close());
+    const sweeping = setInterval(() => {
+      store.sweep();
+      void sweepIdleSessions({ store, directory, call: upstream.call, authority: () => formatAddress(settings.listen), log });
+    }, SWEEP_MS);
     closers.add(() => clearInterval(sweeping));
 
-    const directory = createDirectory();
     const runtime = createLocalRuntime({
       home: home.path,
       directory,
@@ -143,9 +151,13 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     await new Promise<void>((resolve, reject) => {
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(SIDECAR_START_TIMEOUT_MS)]);
       announceReady = () => link.ready().size >= settings.workers && resolve();
-      deadline.addEventListener('abort', () => reject(signal.aborted ? signal.reason : new Error(`the sidecar did not start: see ${home.logs}/gateway.log`)), {
-        once: true,
-      });
+      deadline.addEventListener(
+        'abort',
+        () => reject(signal.aborted ? signal.reason : new Error(`the sidecar did not start: see ${home.logs}/gateway.log`)),
+        {
+          once: true,
+        },
+      );
       announceReady();
     });
 
@@ -188,8 +200,8 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     });
     closers.add(() => admin.close());
 
-    const url = settings.publicUrl ?? `http://${authority(envoy.address)}`;
-    const adminUrl = `http://${authority(admin.address)}`;
+    const url = settings.publicUrl ?? `http://${formatAddress(envoy.address)}`;
+    const adminUrl = `http://${formatAddress(admin.address)}`;
     await home.announce({ url, admin: adminUrl });
     closers.add(() => home.forget());
     log.info({ url, admin: adminUrl }, 'gateway ready');
@@ -225,8 +237,4 @@ function sidecarOptions(sidecar: { name: string; grpc: string; http: string }, l
     onRevocationOutage: settings.onRevocationOutage,
     logLevel: settings.logLevel,
   };
-}
-
-function authority({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -42,7 +42,9 @@ export function createEnvoyAdmin(socket: string): EnvoyAdmin {
     },
     async listenAddress() {
       const { body } = await ask('GET', '/listeners?format=json');
-      const listeners = JSON.parse(body) as { listener_statuses: { local_address: { socket_address: { address: string; port_value: number } } }[] };
+      const listeners = JSON.parse(body) as {
+        listener_statuses: { local_address: { socket_address: { address: string; port_value: number } } }[];
+      };
       const address = listeners.listener_statuses[0]?.local_address.socket_address;
       if (!address) throw new Error('Envoy has no listener');
       return { host: address.address, port: address.port_value };

@@ -38,8 +38,16 @@ export function renderBootstrap(options: BootstrapOptions): string {
   bootstrap.admin.address.pipe.path = options.adminSocket;
   bootstrap.static_resources.listeners[0].address.socket_address = { address: options.listen.host, port_value: options.listen.port };
   for (const cluster of bootstrap.static_resources.clusters) {
-    if (cluster.name === 'policy') cluster.load_assignment = sockets(cluster.name, options.sidecars.map(({ grpc }) => grpc));
-    if (cluster.name === 'recovery') cluster.load_assignment = sockets(cluster.name, options.sidecars.map(({ http }) => http));
+    if (cluster.name === 'policy')
+      cluster.load_assignment = sockets(
+        cluster.name,
+        options.sidecars.map(({ grpc }) => grpc),
+      );
+    if (cluster.name === 'recovery')
+      cluster.load_assignment = sockets(
+        cluster.name,
+        options.sidecars.map(({ http }) => http),
+      );
     if (cluster.transport_socket) {
       cluster.transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.filename = caFile(options.caFile);
     }

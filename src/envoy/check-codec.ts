@@ -2,7 +2,15 @@
 
 import type { Answer, Decision, Forward, GatewayRequest, RequestHeaders } from '../gateway/request.ts';
 import { corsHeaders } from '../gateway/shape.ts';
-import { APPEND, OVERWRITE_IF_EXISTS, OVERWRITE_OR_ADD, type WireHeader, type WireHeaderOption, type WireStruct, type WireValue } from './services.ts';
+import {
+  APPEND,
+  OVERWRITE_IF_EXISTS,
+  OVERWRITE_OR_ADD,
+  type WireHeader,
+  type WireHeaderOption,
+  type WireStruct,
+  type WireValue,
+} from './services.ts';
 
 export interface WireCheckRequest {
   readonly attributes?: {
@@ -164,7 +172,9 @@ function writeAnswer(decision: Answer): WireCheckResponse {
     status: { code: PERMISSION_DENIED },
     denied_response: {
       status: { code: decision.status },
-      headers: decision.headers.map(([name, value]) => option(name, value, name === 'vary' || name === 'set-cookie' ? APPEND : OVERWRITE_OR_ADD)),
+      headers: decision.headers.map(([name, value]) =>
+        option(name, value, name === 'vary' || name === 'set-cookie' ? APPEND : OVERWRITE_OR_ADD),
+      ),
       body: typeof decision.body === 'string' ? Buffer.from(decision.body) : decision.body,
     },
     dynamic_metadata: { fields: { facts: { stringValue: JSON.stringify(decision.facts) } } },

@@ -1,7 +1,7 @@
 // ext_proc on the wire: the headers of an answer to `initialize`, and what becomes of its session id.
 
-import type { SealAnswer, SealedAnswer } from '../gateway/seal-answer.ts';
 import type { Opening } from '../gateway/request.ts';
+import type { SealAnswer, SealedAnswer } from '../gateway/seal-answer.ts';
 import { AUTHZ_NAMESPACE, OVERWRITE_OR_ADD, type WireHeader, type WireHeaderOption, type WireMetadata } from './services.ts';
 
 export interface WireProcessingRequest {

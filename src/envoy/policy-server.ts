@@ -2,13 +2,13 @@
 
 import { rmSync } from 'node:fs';
 import {
-  type sendUnaryData,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
   type ServerReadableStream,
   type ServerUnaryCall,
   status as Status,
+  type sendUnaryData,
 } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { Authorize } from '../gateway/authorize.ts';
@@ -51,7 +51,7 @@ export async function startPolicyServer(options: PolicyServerOptions): Promise<P
   server.addService(services.authorization, {
     Check(call: ServerUnaryCall<WireCheckRequest, WireCheckResponse>, callback: sendUnaryData<WireCheckResponse>) {
       const decision = authorize(readCheck(call.request, () => signalOf(call)));
-      if (decision instanceof Promise) decision.then((settled) => reply(settled, callback));
+      if (decision instanceof Promise) void decision.then((settled) => reply(settled, callback));
       else reply(decision, callback);
     },
   });

@@ -8,14 +8,15 @@ import type { Backend, Instance } from '../directory/snapshot.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { Sealer } from '../session/seal.ts';
 import type { SessionFeed, SessionStore } from '../session/store.ts';
+import type { UseLog } from '../session/use-log.ts';
 import { type Asked, readBody } from './body.ts';
 import { allReplayable, forward, ticketCaller } from './forward.ts';
 import { openingOf } from './opening.ts';
 import type { Parking } from './parking.ts';
 import { acceptRebound } from './rebound.ts';
+import type { Recovery } from './recover.ts';
 import { bare, refuse, refuseCapacity } from './refusal.ts';
 import type { Decision, GatewayRequest, RequestFacts } from './request.ts';
-import type { Recovery } from './recover.ts';
 import { createSessionStep } from './session-step.ts';
 import { corsHeaders, corsOrigin, type EdgeRules, type Shaped, shape } from './shape.ts';
 import type { ToolHints } from './tool-hints.ts';
@@ -29,6 +30,7 @@ export interface AuthorizeDependencies {
   readonly sealer: Sealer;
   readonly store: SessionStore;
   readonly feed: SessionFeed;
+  readonly useLog: UseLog;
   readonly toolLists: ToolLists;
   readonly toolHints: ToolHints;
   readonly edge: EdgeRules;
@@ -80,9 +82,12 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
     const instance = balancer.pick(backend, opens);
     if (instance) return send(theCase, instance);
     return park(theCase).then((found) => {
-      if (typeof found === 'string') return refuseCapacity(found, theCase.asked.single?.method, { rpcId: theCase.asked.single?.id, facts: theCase.facts });
+      if (typeof found === 'string')
+        return refuseCapacity(found, theCase.asked.single?.method, { rpcId: theCase.asked.single?.id, facts: theCase.facts });
       const ready = balancer.pick(found, opens);
-      return ready ? send({ ...theCase, backend: found }, ready) : refuse('no_instance', { rpcId: theCase.asked.single?.id, facts: theCase.facts });
+      return ready
+        ? send({ ...theCase, backend: found }, ready)
+        : refuse('no_instance', { rpcId: theCase.asked.single?.id, facts: theCase.facts });
     });
   };
 
@@ -91,7 +96,8 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
   const send = (theCase: Case, instance: Instance): Decision | Promise<Decision> => {
     const { request, shaped, backend, caller, asked } = theCase;
     if (toolLists.wanted(asked, backend)) return toolLists.answer(theCase, instance, undefined);
-    const opening = shaped.modern || asked.batch ? undefined : openingOf(request, asked.messages[0], backend, instance.id, ticketCaller(caller));
+    const opening =
+      shaped.modern || asked.batch ? undefined : openingOf(request, asked.messages[0], backend, instance.id, ticketCaller(caller));
     return forward(
       {
         request,

@@ -32,10 +32,14 @@ export function readBody(request: GatewayRequest, shaped: Shaped): Asked | Answe
     case 'batch':
       // A session cannot begin inside a batch (2025-03-26, lifecycle), and no policy could be applied to it as a whole.
       if (seen.initializeInBatch) return refuse('invalid_request', { data: 'initialize inside a batch' });
+      // Batches ended with 2025-06-18: an element that claims a modern version is refused as the SDK's server does.
+      if (seen.messages.some((message) => message.protocolVersion !== undefined))
+        return refuse('invalid_request', { data: 'a modern request inside a batch' });
       return { kind: 'asked', messages: seen.messages, batch: true, complete: true, single: undefined };
     case 'single': {
-      const disagreement = shaped.modern ? headersAgree(request.headers, seen.message) : undefined;
-      if (disagreement) return refuse('header_mismatch', { rpcId: seen.message.id, message: disagreement.message });
+      const disagreement = headersAgree(request.headers, seen.message);
+      if (disagreement)
+        return refuse('header_mismatch', { rpcId: seen.message.id, message: disagreement.message, data: disagreement.data });
       return { kind: 'asked', messages: [seen.message], batch: false, complete: true, single: seen.message };
     }
     default:

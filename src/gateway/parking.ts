@@ -11,7 +11,12 @@ const MAX_WAITING_PER_CALLER = 10;
 
 export interface Parking {
   /** Resolves with the backend as soon as an instance is ready. Rejects with the signal's reason when the client goes. */
-  wait(backend: BackendName, startTimeoutMs: number, caller: string | undefined, signal: AbortSignal): Promise<Backend | 'no_instance' | 'too_many_waiting'>;
+  wait(
+    backend: BackendName,
+    startTimeoutMs: number,
+    caller: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Backend | 'no_instance' | 'too_many_waiting'>;
 }
 
 /** `caller` of `wait` is undefined where all callers are one (local mode): the limit per caller would be the only one. */

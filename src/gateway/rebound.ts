@@ -1,14 +1,14 @@
 // Pass 2: a request that recovery has sent round again, authorised by its ticket B and by nothing else.
 
-import { openTicketB, type TicketB } from '../session/ticket.ts';
-import type { Sealer } from '../session/seal.ts';
-import type { Snapshot } from '../directory/snapshot.ts';
 import { peek } from '../core/rpc-peek.ts';
+import type { Snapshot } from '../directory/snapshot.ts';
+import type { Sealer } from '../session/seal.ts';
+import { openTicketB, type TicketB } from '../session/ticket.ts';
 import { REBOUND_REMOVES } from './forward.ts';
 import { identityHeaders } from './identity-headers.ts';
+import { openingOf } from './opening.ts';
 import { refuse } from './refusal.ts';
 import type { Decision, GatewayRequest } from './request.ts';
-import { openingOf } from './opening.ts';
 
 /**
  * Envoy's redirect copied the ticket, so it came from an answer to this very request; a pod's copy of our headers is checked

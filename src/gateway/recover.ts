@@ -66,7 +66,10 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
   const reopenings = new Map<SessionKey, Promise<RecoverOutcome>>();
 
   const findInstance = (backend: Backend, id: InstanceId): Instance | undefined =>
-    directory.snapshot().backends.get(backend.name)?.instances.find((instance) => instance.id === id);
+    directory
+      .snapshot()
+      .backends.get(backend.name)
+      ?.instances.find((instance) => instance.id === id);
 
   const alive = (request: LostRequest, instance: Instance, upstreamId: UpstreamSessionId): Promise<boolean> =>
     singleFlight(pings, `${instance.id} ${upstreamId}`, () =>
@@ -89,7 +92,8 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
     const instance = findInstance(request.backend, binding.instance);
     if (!instance) return { kind: 'lost', record };
     const { tried } = request;
-    if (!tried || tried.instance !== binding.instance || tried.upstreamId !== binding.upstreamId) return { kind: 'bound', instance, binding };
+    if (!tried || tried.instance !== binding.instance || tried.upstreamId !== binding.upstreamId)
+      return { kind: 'bound', instance, binding };
     if (await alive(request, instance, binding.upstreamId)) return { kind: 'same', instance, binding };
     return { kind: 'lost', record };
   };
@@ -103,7 +107,10 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
       const instance = balancer.pick(backend, true, avoid);
       if (!instance) continue;
       try {
-        const { upstreamId, warnings } = await reopener.reopen({ backend, instance, authority: request.authority, caller: request.caller }, record);
+        const { upstreamId, warnings } = await reopener.reopen(
+          { backend, instance, authority: request.authority, caller: request.caller },
+          record,
+        );
         const binding = await store.rebind(record.key, record.binding.generation, { instance: instance.id, upstreamId });
         if (!binding) return { kind: 'not-found' };
         log.info({ backend: backend.name, instance: instance.id, generation: binding.generation, warnings }, 'session recovered');

@@ -18,7 +18,11 @@ export interface RefusalOptions {
 /** A JSON-RPC error with the reason's HTTP status. */
 export function refuse(code: ReasonCode, options: RefusalOptions = {}): Answer {
   const reason = reasonOf(code);
-  const error = { code: reason.rpcCode, message: options.message ?? reason.message, ...(options.data === undefined ? {} : { data: options.data }) };
+  const error = {
+    code: reason.rpcCode,
+    message: options.message ?? reason.message,
+    ...(options.data === undefined ? {} : { data: options.data }),
+  };
   const headers = [JSON_TYPE, ...(options.headers ?? [])];
   if (reason.retryAfter !== undefined) headers.push(['retry-after', String(reason.retryAfter)]);
   return {
@@ -35,7 +39,11 @@ export function refuse(code: ReasonCode, options: RefusalOptions = {}): Answer {
  * The refusal of a `tools/call` for want of capacity: a tool result that a model can read, with HTTP 200, because VS Code drops
  * the whole connection on other statuses. Other requests get the plain refusal.
  */
-export function refuseCapacity(code: 'no_instance' | 'too_many_waiting' | 'recovery_failed', method: string | undefined, options: RefusalOptions): Answer {
+export function refuseCapacity(
+  code: 'no_instance' | 'too_many_waiting' | 'recovery_failed',
+  method: string | undefined,
+  options: RefusalOptions,
+): Answer {
   if (method !== 'tools/call' || options.rpcId === undefined) return refuse(code, options);
   const reason = reasonOf(code);
   const result = {

@@ -31,7 +31,13 @@ export interface Reopener {
 }
 
 export function createReopener(call: CallUpstream): Reopener {
-  const post = (target: SessionTarget, message: string, extra: Record<string, string>, timeoutMs: number, until?: (text: Buffer) => boolean) =>
+  const post = (
+    target: SessionTarget,
+    message: string,
+    extra: Record<string, string>,
+    timeoutMs: number,
+    until?: (text: Buffer) => boolean,
+  ) =>
     call({
       method: 'POST',
       instance: target.instance,

@@ -3,7 +3,8 @@
 import { mapSseData } from '../core/sse.ts';
 import type { UpstreamAnswer } from './upstream.ts';
 
-export const isEventStream = (answer: UpstreamAnswer): boolean => String(answer.headers['content-type'] ?? '').startsWith('text/event-stream');
+export const isEventStream = (answer: UpstreamAnswer): boolean =>
+  String(answer.headers['content-type'] ?? '').startsWith('text/event-stream');
 
 /** The `result` of the answer to `id`; undefined when it is an error, or missing. */
 export function resultOf(answer: UpstreamAnswer, id: string): unknown {

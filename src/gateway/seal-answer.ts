@@ -34,7 +34,8 @@ export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now 
     if (upstreamId === undefined) return { kind: 'keep' };
     // Ids on anything but an accepted `initialize` would leak the upstream's own id: some clients adopt it from any answer.
     if (!opening || opening.stateless || status < 200 || status > 299) return { kind: 'remove' };
-    if (upstreamId.length > MAX_UPSTREAM_ID_CHARS) return { kind: 'refuse', why: `the server's session id has ${upstreamId.length} characters` };
+    if (upstreamId.length > MAX_UPSTREAM_ID_CHARS)
+      return { kind: 'refuse', why: `the server's session id has ${upstreamId.length} characters` };
 
     const created = now();
     const key = newSessionKey(randomBytes);

@@ -7,9 +7,9 @@ import { type Grant, openSessionId } from '../session/session-id.ts';
 import type { Binding, SessionChange, SessionNews } from '../session/store.ts';
 import type { AuthorizeDependencies, Case } from './authorize.ts';
 import { allReplayable, forward, ticketCaller } from './forward.ts';
+import type { LostRequest, NotRecovered } from './recover.ts';
 import { bare, refuse, refuseCapacity } from './refusal.ts';
 import type { Decision } from './request.ts';
-import type { LostRequest, NotRecovered } from './recover.ts';
 
 /** How long a session request may wait for the store when the feed is silent. */
 const STORE_LIMIT_MS = 50;
@@ -23,7 +23,7 @@ interface Located extends Case {
 export type SessionStep = (theCase: Case, id: SealedSessionId) => Decision | Promise<Decision>;
 
 export function createSessionStep(dependencies: AuthorizeDependencies): SessionStep {
-  const { feed, store, sealer, recovery, toolLists, toolHints, onRevocationOutage, now = Date.now } = dependencies;
+  const { feed, store, useLog, sealer, recovery, toolLists, toolHints, onRevocationOutage, now = Date.now } = dependencies;
 
   const notFound = ({ asked, facts }: Case): Decision => refuse('session_not_found', { rpcId: asked.single?.id, facts });
 
@@ -41,7 +41,8 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
   const prepare = async (located: Located, instance: Instance, binding: Binding): Promise<Decision> => {
     const { request, asked, grant } = located;
     // A body beyond Envoy's replay buffer cannot be sent twice: find out first whether its session lives.
-    if (!asked.complete && !(await recovery.alive(lostRequest(located, binding), instance, binding.upstreamId))) return recover(located, binding);
+    if (!asked.complete && !(await recovery.alive(lostRequest(located, binding), instance, binding.upstreamId)))
+      return recover(located, binding);
     const change = changeOf(located);
     if (change) await store.note(grant.key, change);
     if (request.method === 'DELETE') await store.end(grant.key, 'ending');
@@ -63,8 +64,10 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
   ): Decision | Promise<Decision> => {
     const { request, shaped, backend, caller, asked, id } = located;
     const session = { id, upstreamId: binding.upstreamId };
-    if (toolLists.wanted(asked, backend)) return toolLists.answer(located, instance, { ...session, recover: () => recover(located, binding) });
-    const replayable = allReplayable(asked.messages) || toolHints.replayable(asked, backend, instance, binding.upstreamId, request.authority);
+    if (toolLists.wanted(asked, backend))
+      return toolLists.answer(located, instance, { ...session, recover: () => recover(located, binding) });
+    const replayable =
+      allReplayable(asked.messages) || toolHints.replayable(asked, backend, instance, binding.upstreamId, request.authority);
     return forward(
       {
         request,
@@ -104,13 +107,22 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
     // One answer for all: whoever tries ids learns nothing from the difference between unknown, foreign and expired.
     if (!grant || grant.backend !== backend.name || !timingSafeEqual(grant.caller, caller.hash)) return notFound(theCase);
     if (grant.issuedAt * 1000 + backend.sessions.maxAgeMs <= now()) return notFound(theCase);
+    useLog.used(grant.key);
     const located: Located = { ...theCase, id, grant };
     return feed.fresh() ? continueWith(located, feed.find(grant.key)) : askStore(located);
   };
 }
 
 function lostRequest({ request, asked, backend, grant, caller }: Located, tried: Binding | undefined): LostRequest {
-  return { method: request.method, messages: asked.messages, backend, grant, caller: ticketCaller(caller), authority: request.authority, tried };
+  return {
+    method: request.method,
+    messages: asked.messages,
+    backend,
+    grant,
+    caller: ticketCaller(caller),
+    authority: request.authority,
+    tried,
+  };
 }
 
 function answerOf(outcome: NotRecovered, { asked, facts }: Case): Decision {

@@ -1,12 +1,10 @@
 // Step 1 of a decision: does the request have a shape that can be decided on at all, and for which backend is it.
 
 import type { BackendName } from '../core/ids.ts';
+import { isModernVersion } from '../core/mcp-headers.ts';
 import type { Backend, Snapshot } from '../directory/snapshot.ts';
 import { refuse } from './refusal.ts';
 import type { Answer, GatewayRequest } from './request.ts';
-
-/** The first version without sessions. Earlier ones are called legacy. */
-export const MODERN_VERSION = '2026-07-28';
 
 export interface EdgeRules {
   /** Host names (without port) that are served; undefined = all. */
@@ -22,6 +20,7 @@ export interface Shaped {
   readonly backend: Backend;
   /** Query with its question mark, or empty. */
   readonly query: string;
+  /** The client speaks 2026-07-28 or later: no sessions. */
   readonly modern: boolean;
 }
 
@@ -56,7 +55,7 @@ export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRu
     kind: 'shaped',
     backend,
     query: queryAt < 0 ? '' : request.path.slice(queryAt),
-    modern: method === 'POST' && headers.protocolVersion === MODERN_VERSION,
+    modern: method === 'POST' && headers.protocolVersion !== undefined && isModernVersion(headers.protocolVersion),
   };
 }
 

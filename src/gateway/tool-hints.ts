@@ -59,7 +59,10 @@ export function createToolHints(call: CallUpstream, log: Logger, now: () => numb
 }
 
 interface ToolPage {
-  readonly tools?: readonly { readonly name?: unknown; readonly annotations?: { readonly readOnlyHint?: unknown; readonly idempotentHint?: unknown } }[];
+  readonly tools?: readonly {
+    readonly name?: unknown;
+    readonly annotations?: { readonly readOnlyHint?: unknown; readonly idempotentHint?: unknown };
+  }[];
   readonly nextCursor?: unknown;
 }
 

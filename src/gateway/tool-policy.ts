@@ -16,7 +16,14 @@ import { type CallUpstream, type UpstreamAnswer, UpstreamUnreachable } from './u
 
 const LIST_TIMEOUT_MS = 30_000;
 /** Answer headers that describe the connection or the body as it was before the filter. */
-const HOP_HEADERS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'mcp-session-id', 'date']);
+const HOP_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'content-length',
+  'mcp-session-id',
+  'date',
+]);
 
 /** Rules of a snapshot that is no longer used go with it. */
 const compiled = new WeakMap<ToolRules, CompiledToolRules>();
@@ -92,13 +99,22 @@ export function createToolLists(call: CallUpstream): ToolLists {
   };
 }
 
-function filtered(upstream: UpstreamAnswer, { backend, shaped, asked }: Case, session: ListSession | undefined, facts: RequestFacts): Answer {
+function filtered(
+  upstream: UpstreamAnswer,
+  { backend, shaped, asked }: Case,
+  session: ListSession | undefined,
+  facts: RequestFacts,
+): Answer {
   const rules = backend.tools;
   const filter = (body: Buffer): Buffer | undefined => {
     const result = filterToolsList(body, (name) => rules === undefined || allowed(rules, name), { privateCache: shaped.modern });
     return 'error' in result ? undefined : result.body;
   };
-  const body = isFiltered(upstream) ? (isEventStream(upstream) ? mapSseData(upstream.body, filter) : filter(upstream.body)) : upstream.body;
+  const body = isFiltered(upstream)
+    ? isEventStream(upstream)
+      ? mapSseData(upstream.body, (data, type) => (type === 'message' ? filter(data) : data))
+      : filter(upstream.body)
+    : upstream.body;
   // What could not be understood could hold a hidden tool.
   if (body === undefined) return refuse('list_unavailable', { rpcId: asked.single?.id, facts });
   const headers: (readonly [string, string])[] = [];

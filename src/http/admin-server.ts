@@ -30,7 +30,8 @@ export async function startAdminServer({ listen, metrics, status, ready }: Admin
       return [200, contentType, text];
     }
     if (path === '/healthz') return [200, 'application/json', '{"status":"alive"}'];
-    if (path === '/readyz') return ready() ? [200, 'application/json', '{"status":"ready"}'] : [503, 'application/json', '{"status":"not ready"}'];
+    if (path === '/readyz')
+      return ready() ? [200, 'application/json', '{"status":"ready"}'] : [503, 'application/json', '{"status":"not ready"}'];
     if (path === '/status') return [200, 'application/json', JSON.stringify(status())];
     return [404, 'application/json', '{"error":"Not found"}'];
   };

@@ -1,6 +1,6 @@
 // Plain HTTP calls from the sidecar to an instance: bounded in time and size, one keep-alive pool, no redirects.
 
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { type CallUpstream, type UpstreamAnswer, type UpstreamRequest, UpstreamUnreachable } from '../gateway/upstream.ts';
 

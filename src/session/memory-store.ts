@@ -2,7 +2,7 @@
 
 import type { InstanceId, SessionKey } from '../core/ids.ts';
 import { createLocks } from './locks.ts';
-import { MAX_SUBSCRIPTIONS, type SessionChange, type SessionNews, type SessionRecord, type SessionStore } from './store.ts';
+import { MAX_SUBSCRIPTIONS, NO_INSTANCE, type SessionChange, type SessionNews, type SessionRecord, type SessionStore } from './store.ts';
 
 /** Beyond this the record that expires first is dropped: its session works on, but cannot be recovered. */
 const MAX_RECORDS = 200_000;
@@ -19,6 +19,8 @@ export interface MemoryStore extends SessionStore {
   records(): IterableIterator<SessionRecord>;
   /** Open sessions per instance: what "least loaded" means for a new session. */
   countByInstance(): Map<InstanceId, number>;
+  /** Open sessions on an instance with the time of their last use, in milliseconds since 1970. */
+  inUse(): IterableIterator<readonly [SessionRecord, lastUsed: number]>;
   /** Drops records whose id has expired, and takes back endings without an outcome. */
   sweep(): void;
 }
@@ -31,13 +33,14 @@ export interface MemoryStoreOptions {
 export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreOptions = {}): MemoryStore {
   const records = new Map<SessionKey, SessionRecord>();
   const endingSince = new Map<SessionKey, number>();
+  const lastUsed = new Map<SessionKey, number>();
   const counts = new Map<InstanceId, number>();
   const newsListeners = new Set<(news: SessionNews) => void>();
   const changeListeners = new Set<(record: SessionRecord) => void>();
   const locks = createLocks();
 
   const count = (record: SessionRecord | undefined, by: 1 | -1): void => {
-    if (!record || record.end) return;
+    if (!record || record.end || record.binding.instance === NO_INSTANCE) return;
     const { instance } = record.binding;
     const next = (counts.get(instance) ?? 0) + by;
     if (next > 0) counts.set(instance, next);
@@ -58,6 +61,7 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
   const forget = (key: SessionKey): void => {
     count(records.get(key), -1);
     records.delete(key);
+    lastUsed.delete(key);
     endingSince.delete(key);
   };
 
@@ -74,6 +78,7 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
 
   return {
     async create(record) {
+      lastUsed.set(record.key, now());
       put(record);
     },
     async read(key) {
@@ -106,6 +111,9 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
       put({ ...record, streamGeneration: record.binding.generation });
       return true;
     },
+    used(keys) {
+      for (const key of keys) if (records.has(key)) lastUsed.set(key, now());
+    },
     lock: locks.acquire,
 
     news: () => [...records.values()].filter((record) => record.end || record.binding.generation > 0).map(newsOf),
@@ -113,6 +121,11 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
     onChange: (listener) => subscribe(changeListeners, listener),
     records: () => records.values(),
     countByInstance: () => new Map(counts),
+    *inUse() {
+      for (const record of records.values()) {
+        if (!record.end && record.binding.instance !== NO_INSTANCE) yield [record, lastUsed.get(record.key) ?? record.createdAt] as const;
+      }
+    },
     sweep() {
       for (const record of [...records.values()]) if (record.expiresAt <= now()) forget(record.key);
       for (const [key, since] of [...endingSince]) {

@@ -40,6 +40,7 @@ export function serveStore(connection: MessageConnection, store: MemoryStore): v
     held.set(lockNumber, release);
     return lockNumber;
   });
+  connection.onNotification('session/used', (keys: SessionKey[]) => store.used(keys));
   connection.onNotification('session/unlock', (number: number) => {
     held.get(number)?.();
     held.delete(number);
@@ -97,6 +98,7 @@ export function linkStore(
       rebind: async (key, from, to) => (await ask<Binding | null>('session/rebind', key, from, to)) ?? undefined,
       end: (key, end) => ask('session/end', key, end ?? null),
       claimStream: (key) => ask('session/claim-stream', key),
+      used: (keys) => send(connection, 'session/used', keys),
       async lock(key, signal) {
         signal.throwIfAborted();
         const cancel = new CancellationTokenSource();

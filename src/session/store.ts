@@ -52,9 +52,14 @@ export interface SessionStore {
   end(key: SessionKey, end: SessionEnd | undefined): Promise<void>;
   /** True for the first GET stream since the session's last recovery. */
   claimStream(key: SessionKey): Promise<boolean>;
+  /** These sessions have been used since the last call. Never waits and never fails: it only keeps sessions from being idle. */
+  used(keys: readonly SessionKey[]): void;
   /** Waits for the session's lock; the answer releases it. At most one holder among all sidecars; released when the holder dies. */
   lock(key: SessionKey, signal: AbortSignal): Promise<() => void>;
 }
+
+/** The instance of a session whose upstream session was ended for idleness: its next request opens it again. */
+export const NO_INSTANCE = '' as InstanceId;
 
 /** What the store tells every sidecar about a session whose sealed id is no longer the whole truth. */
 export interface SessionNews {

@@ -54,7 +54,12 @@ export type RecordRequest = (record: RequestRecord) => void;
 
 export function createRequestTelemetry(registry: Registry, log: Logger): RecordRequest {
   const labels = ['backend', 'method', 'status', 'reason'] as const;
-  const requests = new Counter({ name: 'mcp_requests_total', help: 'MCP requests that have ended.', labelNames: labels, registers: [registry] });
+  const requests = new Counter({
+    name: 'mcp_requests_total',
+    help: 'MCP requests that have ended.',
+    labelNames: labels,
+    registers: [registry],
+  });
   const recovered = new Counter({
     name: 'mcp_recovered_requests_total',
     help: 'Requests that were answered although their instance was gone.',
