@@ -44,7 +44,7 @@ export interface Gateway {
   /** Adds or replaces a resource file, in one step as an editor does. */
   writeResource(resource: BackendResource): void;
   removeResource(name: string): void;
-  /** Everything that the gateway wrote to stdout and stderr. */
+  /** Everything that the gateway wrote to stdout, stderr and its log file. */
   logs(): string;
   /** Ends it with SIGTERM. @throws when it leaves with an error, too late, or leaves a process behind. */
   stop(): Promise<void>;
@@ -88,7 +88,11 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const removeHome = (): void => {
     if (!keepsHome) rmSync(home, { recursive: true, force: true });
   };
-  const failure = (what: string): Error => new Error(`${what}; the gateway's last output:\n${output.slice(-6000)}`);
+  const logs = (): string => {
+    const file = join(home, 'logs', 'gateway.log');
+    return existsSync(file) ? `${output}\n${readFileSync(file, 'utf8')}` : output;
+  };
+  const failure = (what: string): Error => new Error(`${what}; the gateway's last output:\n${logs().slice(-6000)}`);
   const endEverything = async (): Promise<void> => {
     for (const process_ of [...survivors(seen), ...descendantsOf(child.pid as number)]) tryKill(process_.pid);
     child.kill('SIGKILL');
@@ -138,7 +142,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     },
     writeResource: (resource) => writeFile(`${resource.metadata.name}.yaml`, JSON.stringify(resource, null, 2)),
     removeResource: (name) => rmSync(join(resources, `${name}.yaml`)),
-    logs: () => output,
+    logs,
     async stop() {
       seen = descendantsOf(child.pid as number);
       child.kill('SIGTERM');

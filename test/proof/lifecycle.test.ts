@@ -3,6 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { freePort } from '../harness/free-port.ts';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { openSession, post } from '../harness/mcp-http.ts';
 import { descendantsOf, survivors } from '../harness/processes.ts';
@@ -52,6 +53,16 @@ describe('start and stop', () => {
     expect(await call).toMatchObject({ slept: 300 });
     expect(survivors(processes)).toEqual([]);
     expect(existsSync(join(running.home, 'gateway.json'))).toBe(false);
+  });
+
+  test('a port that is taken: the second gateway says so and leaves, the first goes on', { timeout: 60_000 }, async () => {
+    const listen = ['--listen', `127.0.0.1:${await freePort()}`];
+    gateway = await startGateway({ resources: [counter('first')], args: listen });
+    expect(gateway.url).toBe(`http://${listen[1]}`);
+    const second = await startGateway({ resources: [], args: listen, wait: false });
+    await waitFor('the second to leave', () => second.child.exitCode !== null, { timeoutMs: 45_000 });
+    expect(second.child.exitCode, second.logs()).toBeGreaterThan(0);
+    await openSession(gateway.backendUrl('first'));
   });
 
   test('a killed supervisor takes its processes with it', async () => {
@@ -144,7 +155,7 @@ describe('servers that crash', () => {
       await waitFor('another process', async () => (await session.call('whoami')).pid !== pid, { timeoutMs: 40_000 });
     }
     const files = readdirSync(gateway.home, { recursive: true }).map(String);
-    expect(files.filter((file) => /crashing/.test(file) && /\.log$/.test(file))).not.toEqual([]);
+    expect(files.filter((file) => file.includes('crashing') && file.endsWith('.log'))).not.toEqual([]);
   });
 
   test('a server that never starts: a tool call is told so in band, other requests get 503 with Retry-After', {

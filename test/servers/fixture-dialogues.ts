@@ -28,16 +28,17 @@ const sample = (prompt: string): InputRequest =>
 /** Seals the state that travels through a modern client; lost with the process, as in a server that keeps no secret. */
 export const stateCodec = createRequestStateCodec<{ readonly step: string }>({ key: randomBytes(32) });
 
-/** Registers the tools that send a request to a legacy client while they work. */
+/**
+ * Registers the tools that send a request to a legacy client while they work. `send` puts it on the stream of the running call;
+ * the SDK's own short-hands put it on the GET stream, which the client may not have opened yet.
+ */
 export function registerPushDialogues(server: McpServer): void {
   server.registerTool(
     'test_sampling',
     { description: 'Asks the client to sample', inputSchema: z.object({ prompt: z.string() }) },
     async ({ prompt }, ctx) => {
-      const answer = await ctx.mcpReq.requestSampling({
-        messages: [{ role: 'user', content: { type: 'text', text: prompt } }],
-        maxTokens: 100,
-      });
+      const params = { messages: [{ role: 'user', content: { type: 'text', text: prompt } }], maxTokens: 100 };
+      const answer = await ctx.mcpReq.send({ method: 'sampling/createMessage', params });
       return text(`LLM response: ${JSON.stringify(answer.content)}`);
     },
   );
@@ -46,14 +47,14 @@ export function registerPushDialogues(server: McpServer): void {
     { description: 'Asks the user', inputSchema: z.object({ message: z.string() }) },
     async ({ message }, ctx) => {
       const requestedSchema = { type: 'object', properties: { response: { type: 'string' } }, required: ['response'] } as const;
-      const answer = await ctx.mcpReq.elicitInput({ message, requestedSchema: { ...requestedSchema, required: ['response'] } });
+      const answer = await ctx.mcpReq.send({ method: 'elicitation/create', params: { message, requestedSchema } });
       return text(`User response: action=${answer.action}, content=${JSON.stringify(answer.content ?? {})}`);
     },
   );
   const form = (name: string, requestedSchema: unknown) =>
     server.registerTool(name, { description: 'Asks the user with a form', inputSchema: z.object({}) }, async (_args, ctx) => {
-      const params = { message: 'Please fill in the form', requestedSchema } as Parameters<typeof ctx.mcpReq.elicitInput>[0];
-      const answer = await ctx.mcpReq.elicitInput(params);
+      const params = { message: 'Please fill in the form', requestedSchema };
+      const answer = await ctx.mcpReq.send({ method: 'elicitation/create', params });
       return text(`Elicitation completed: action=${answer.action}, content=${JSON.stringify(answer.content ?? {})}`);
     });
   form('test_elicitation_sep1034_defaults', FORM_WITH_DEFAULTS);
