@@ -217,7 +217,7 @@ describe('targets', () => {
     ['/adapters/counter', 404],
     ['/adapters//mcp', 404],
     ['/adapters/counter/mcp/more', 404],
-    ['/adapters/counter%2fmcp', 404],
+    ['/adapters/counter%2fmcp', 400],
     ['/adapters/../adapters/counter/secret', 404],
     ['/unheard-of', 404],
   ])('POST %s → %d', async (path, status) => {
