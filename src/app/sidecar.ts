@@ -162,8 +162,8 @@ function settle({ lease, status }: FinishedRequest, store: SessionStore): void {
 }
 
 function count(finished: FinishedRequest, record: ReturnType<typeof createRequestTelemetry>): void {
-  // The first pass of a recovered request: its second one tells how it ended.
-  if (finished.details === 'internal_redirect') return;
+  // The first pass of a recovered request: recovery's own 307, which no client sees. The second pass tells how it ended.
+  if (finished.status === 307 && finished.upstream === undefined) return;
   const { facts } = finished;
   if (facts.backend === undefined && facts.reason === undefined && !finished.path.startsWith('/adapters/')) return;
   record({

@@ -6,6 +6,7 @@ import { SettingsError } from '../config/settings-load.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
+import { addKeysCommands } from './keys-commands.ts';
 import type { Terminal } from './progress.ts';
 import { addUpCommand } from './up-command.ts';
 
@@ -46,6 +47,7 @@ export async function runCli(context: CliContext): Promise<number> {
   addUpCommand(program, context);
   addConfigCommands(program, context);
   addEnvoyCommands(program, context);
+  addKeysCommands(program, context);
   addInternalCommands(program);
   try {
     await program.parseAsync(argv, { from: 'user' });

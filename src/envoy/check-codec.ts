@@ -16,7 +16,6 @@ export interface WireCheckRequest {
   readonly attributes?: {
     readonly request?: {
       readonly http?: {
-        readonly id?: string;
         readonly method?: string;
         readonly header_map?: { readonly headers?: readonly WireHeader[] };
         readonly path?: string;
@@ -96,10 +95,15 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal)
     repeated: false,
   };
   let bodyComplete = true;
+  let id = '';
   for (const header of http.header_map?.headers ?? []) {
     const name = header.key ?? '';
     if (name === 'x-envoy-auth-partial-body') {
       bodyComplete = text(header) !== 'true';
+      continue;
+    }
+    if (name === 'x-request-id') {
+      id = text(header);
       continue;
     }
     const field = FIELDS.get(name);
@@ -110,7 +114,7 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal)
   }
   let signal: AbortSignal | undefined;
   return {
-    id: http.id ?? '',
+    id,
     method: http.method ?? '',
     path: http.path ?? '',
     authority: http.host ?? '',

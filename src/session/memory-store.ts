@@ -6,7 +6,7 @@ import { MAX_SUBSCRIPTIONS, NO_INSTANCE, type SessionChange, type SessionNews, t
 
 /** Beyond this the record that expires first is dropped: its session works on, but cannot be recovered. */
 const MAX_RECORDS = 200_000;
-/** A DELETE whose outcome nobody reported (its sidecar died) is taken back after this time. */
+/** A DELETE whose outcome nobody reported (its sidecar died) counts as done after this time: its client has given the session up. */
 const ENDING_TTL_MS = 60_000;
 
 export interface MemoryStore extends SessionStore {
@@ -21,7 +21,7 @@ export interface MemoryStore extends SessionStore {
   countByInstance(): Map<InstanceId, number>;
   /** Open sessions on an instance with the time of their last use, in milliseconds since 1970. */
   inUse(): IterableIterator<readonly [SessionRecord, lastUsed: number]>;
-  /** Drops records whose id has expired, and takes back endings without an outcome. */
+  /** Drops records whose id has expired, and settles endings without an outcome. */
   sweep(): void;
 }
 
@@ -74,7 +74,7 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
     return record && record.expiresAt > now() ? record : undefined;
   };
 
-  for (const record of initial) put(record.end === 'ending' ? { ...record, end: undefined } : record);
+  for (const record of initial) put(record.end ? { ...record, end: 'ended' } : record);
 
   return {
     async create(record) {
@@ -130,11 +130,7 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
       for (const record of [...records.values()]) if (record.expiresAt <= now()) forget(record.key);
       for (const [key, since] of [...endingSince]) {
         const record = records.get(key);
-        if (record && now() - since > ENDING_TTL_MS) {
-          const kept = { ...record, end: undefined };
-          put(kept);
-          announce(kept);
-        }
+        if (record && now() - since > ENDING_TTL_MS) put({ ...record, end: 'ended' });
       }
     },
   };
