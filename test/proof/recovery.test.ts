@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { CallFailed, openSession, type Session, type ToolReport } from '../harness/mcp-http.ts';
+import { killAndWait } from '../harness/processes.ts';
 import { waitForReplicas } from '../harness/replicas.ts';
 import { backend, serverBackend } from '../harness/resource.ts';
 import { createScratch } from '../harness/scratch.ts';
@@ -56,10 +57,6 @@ async function open(backendName: string): Promise<Session & { readonly name: str
   return Object.assign(session, { name, opened });
 }
 
-function kill(pid: number): void {
-  process.kill(pid, 'SIGKILL');
-}
-
 /** Makes the running server forget all its sessions, and waits until it has. */
 async function forget(backendName: string, pid: number): Promise<void> {
   const before = scratch.journal(backendName).filter(({ event }) => event === 'forgot').length;
@@ -90,7 +87,7 @@ describe('a killed process', () => {
       expect((await session.send({ jsonrpc: '2.0', id, method, params })).status).toBe(200);
     }
     const before = await session.call('put', { value: 'lost' });
-    kill(before.pid);
+    await killAndWait(before.pid);
 
     const after = await session.call('whoami', { tag: 'after' });
     expect(after.pid).not.toBe(before.pid);
@@ -120,7 +117,7 @@ describe('a killed process', () => {
   test('costs concurrent requests of one session one new session', async () => {
     await waitForReplicas(gateway.backendUrl('pair'), 2);
     const session = await open('pair');
-    kill((await session.call('whoami')).pid);
+    await killAndWait((await session.call('whoami')).pid);
     const reports = await Promise.all(
       Array.from({ length: 32 }, (_, index) => session.call('echo', { payload: 'x', tag: `burst ${index}` })),
     );
@@ -133,7 +130,7 @@ describe('a killed process', () => {
     await waitForReplicas(gateway.backendUrl('solo'), 1);
     const session = await open('solo');
     const { pid } = await session.call('whoami');
-    kill(pid);
+    await killAndWait(pid);
     expect((await session.call('whoami')).pid).not.toBe(pid);
     expect(session.opened()).toBe(2);
   });
@@ -142,7 +139,7 @@ describe('a killed process', () => {
     await waitForReplicas(gateway.backendUrl('picky'), 2);
     const session = await open('picky');
     const { pid } = await session.call('put', { value: 'lost' });
-    kill(pid);
+    await killAndWait(pid);
     expect(await session.call('get')).toMatchObject({ value: null, calls: 1 });
     expect(session.opened()).toBe(2);
   });
@@ -154,7 +151,7 @@ describe('a killed process', () => {
     expect(await echo()).toEqual(expected);
     const id = transport.sessionId;
     const servers = gateway.pids().filter(({ command }) => command.includes(EVERYTHING));
-    for (const { pid } of servers) kill(pid);
+    await Promise.all(servers.map(({ pid }) => killAndWait(pid)));
     expect(await echo()).toEqual(expected);
     expect(transport.sessionId).toBe(id);
     await close();
@@ -175,7 +172,7 @@ describe('a killed process', () => {
         { timeoutMs: 30_000 },
       );
     await notified('before');
-    kill((await call('whoami')).pid);
+    await killAndWait((await call('whoami')).pid);
     await notified('after');
     await close();
   });
@@ -183,7 +180,7 @@ describe('a killed process', () => {
   test('with recovery: fail is a lost session, said so', async () => {
     await waitForReplicas(gateway.backendUrl('failing'), 2);
     const session = await open('failing');
-    kill((await session.call('whoami')).pid);
+    await killAndWait((await session.call('whoami')).pid);
     const { answer } = await failed(session.call('whoami'));
     expect(answer).toMatchObject({
       status: 404,
@@ -268,7 +265,7 @@ describe('what must not be recovered', () => {
     const session = await open('pair');
     const { pid } = await session.call('whoami');
     expect(await session.end()).toBe(200);
-    kill(pid);
+    await killAndWait(pid);
     for (let attempt = 0; attempt < 3; attempt += 1) {
       expect((await failed(session.call('whoami'))).answer.status).toBe(404);
     }
@@ -278,7 +275,7 @@ describe('what must not be recovered', () => {
   test('DELETE of a lost session answers 200 and opens nothing', async () => {
     await waitForReplicas(gateway.backendUrl('pair'), 2);
     const [killed, forgotten] = [await open('pair'), await open('solo')];
-    kill((await killed.call('whoami')).pid);
+    await killAndWait((await killed.call('whoami')).pid);
     await forget('solo', (await forgotten.call('whoami')).pid);
     for (const session of [killed, forgotten]) {
       expect(await session.end()).toBe(200);
@@ -348,8 +345,8 @@ describe('a request that was under way when its process died', () => {
     const tag = `interrupted ${tool} ${session.id.slice(-12)}`;
     const outcome = session.call(tool, { ms: 1_500, tag }).catch((error: unknown) => error);
     await waitFor('the call to arrive', () => scratch.journal(backendName).some((entry) => entry.tag === tag));
-    kill(pid);
     const killedAt = Date.now();
+    process.kill(pid, 'SIGKILL');
     return { session, tag, outcome: await outcome, tookMs: Date.now() - killedAt };
   }
   const times = (backendName: string, tag: string) => scratch.journal(backendName).filter((entry) => entry.tag === tag).length;
@@ -387,7 +384,7 @@ describe('a request that was under way when its process died', () => {
     // A stopped process still takes connections and bytes: the request is written and never read.
     process.kill(pid, 'SIGSTOP');
     const answer = session.send({ jsonrpc: '2.0', id: 'again', method });
-    const killer = setTimeout(() => kill(pid), 300);
+    const killer = setTimeout(() => process.kill(pid, 'SIGKILL'), 300);
     expect(await answer).toMatchObject({ status: 200, messages: [{ id: 'again', result: {} }] });
     clearTimeout(killer);
   });
