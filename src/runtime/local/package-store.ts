@@ -35,6 +35,8 @@ export interface PackageStore {
    * Throws with a message for the user.
    */
   command(image: PackageImage, options: { folder: string; signal: AbortSignal }): Promise<readonly string[]>;
+  /** Resolves when no installer runs any more; after the store's signal has been aborted that is soon. */
+  idle(): Promise<void>;
 }
 
 /** Installs are single flight per package, and whole or not at all: a marker is written last, and a folder without it is made anew. */
@@ -49,6 +51,7 @@ export function createPackageStore(options: {
 }): PackageStore {
   const { home, environment, children, log, onProgress, signal: closing } = options;
   const flights = new Map<string, Promise<void>>();
+  const running = new Set<Promise<string>>();
 
   async function install(image: PackageImage, spec: string, folder: string): Promise<void> {
     const marker = join(folder, '.installed');
@@ -74,7 +77,13 @@ export function createPackageStore(options: {
     }
   }
 
-  const run: RunInstaller = async (command, cwd) => {
+  const run: RunInstaller = (command, cwd) => {
+    const work = runToEnd(command, cwd);
+    running.add(work);
+    return work.finally(() => running.delete(work));
+  };
+
+  async function runToEnd(command: readonly string[], cwd: string): Promise<string> {
     closing.throwIfAborted();
     const group = await spawnGroup({ command, cwd, env: installerEnvironment(environment), stdin: 'ignore' }).catch((error: Error) => {
       throw new Error(`${command[0]} cannot be started: ${error.message}`);
@@ -95,7 +104,7 @@ export function createPackageStore(options: {
       throw new Error(`${command.slice(0, 2).join(' ')} failed (${end.reason}): ${output.trim()}`);
     }
     return output;
-  };
+  }
 
   return {
     async command(image, { folder: base, signal }) {
@@ -105,9 +114,14 @@ export function createPackageStore(options: {
       if (flight === undefined) {
         flight = install(image, spec, folder).finally(() => flights.delete(folder));
         flights.set(folder, flight);
+        // It may fail when all who waited for it have left.
+        flight.catch(() => undefined);
       }
       await abortable(flight, signal);
       return image.kind === 'npm' ? npmCommand({ folder, bin: image.bin }) : pypiCommand({ folder, spec, bin: image.bin, run });
+    },
+    async idle() {
+      await Promise.allSettled([...running, ...flights.values()]);
     },
   };
 }

@@ -143,7 +143,7 @@ export function createLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
         const late = new Promise<void>((resolve) => {
           timer = setTimeout(resolve, stopGraceMs + CLOSE_MARGIN_MS);
         });
-        await Promise.race([Promise.all(leaving), late]);
+        await Promise.race([Promise.all([...leaving, packages.idle()]), late]);
         clearTimeout(timer);
         await children.close();
       })();
