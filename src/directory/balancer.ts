@@ -21,6 +21,7 @@ export function createBalancer(now: () => number = Date.now): Balancer {
   const pending = new Map<InstanceId, number>();
   const requests = new Map<InstanceId, number>();
   const suspects = new Map<InstanceId, number>();
+  let turn = Math.floor(Math.random() * 1_000);
 
   const suspected = (instance: Instance): boolean => {
     const since = suspects.get(instance.id);
@@ -30,9 +31,14 @@ export function createBalancer(now: () => number = Date.now): Balancer {
     return false;
   };
 
-  const load = (instance: Instance, forSession: boolean, floor: number): number => {
-    if (forSession) return (sessions.get(instance.id) ?? 0) + (pending.get(instance.id) ?? 0);
-    return Math.max(requests.get(instance.id) ?? 0, floor);
+  const sessionLoad = ({ id }: Instance): number => (sessions.get(id) ?? 0) + (pending.get(id) ?? 0);
+
+  /** A new instance starts level with the least used one: it must not be flooded until it has caught up. */
+  const levelNewcomers = (candidates: readonly Instance[]): void => {
+    const known = candidates.map(({ id }) => requests.get(id)).filter((count) => count !== undefined);
+    if (known.length === candidates.length) return;
+    const level = known.length > 0 ? Math.min(...known) : 0;
+    for (const { id } of candidates) if (!requests.has(id)) requests.set(id, level);
   };
 
   return {
@@ -41,16 +47,17 @@ export function createBalancer(now: () => number = Date.now): Balancer {
       if (ready.length === 0) return undefined;
       const preferred = ready.filter((instance) => instance.id !== avoid && !suspected(instance));
       const candidates = preferred.length > 0 ? preferred : ready;
-      // A new instance starts level with the least used one: it must not be flooded until it has caught up.
-      const known = candidates.map((instance) => requests.get(instance.id)).filter((count) => count !== undefined);
-      const floor = known.length > 0 ? Math.min(...known) : 0;
-      let best = candidates[0] as Instance;
+      if (!forSession) levelNewcomers(candidates);
+      // Ties go round, so that sidecars that know the same do not all choose the same.
+      turn = (turn + 1) % candidates.length;
+      let best = candidates[turn] as Instance;
       let least = Number.POSITIVE_INFINITY;
-      for (const candidate of candidates) {
-        const candidateLoad = load(candidate, forSession, floor);
-        if (candidateLoad < least) {
+      for (let step = 0; step < candidates.length; step += 1) {
+        const candidate = candidates[(turn + step) % candidates.length] as Instance;
+        const load = forSession ? sessionLoad(candidate) : (requests.get(candidate.id) ?? 0);
+        if (load < least) {
           best = candidate;
-          least = candidateLoad;
+          least = load;
         }
       }
       if (forSession) pending.set(best.id, (pending.get(best.id) ?? 0) + 1);

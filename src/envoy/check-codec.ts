@@ -75,6 +75,8 @@ const UNIQUE: ReadonlySet<HeaderField> = new Set([
 
 const PERMISSION_DENIED = 7;
 const EMPTY = Buffer.alloc(0);
+/** What envoy.yaml attaches at most of a body whose length is not announced, or above 64 KiB. */
+const MAX_ATTACHED_BYTES = 1_048_576;
 
 /** `makeSignal` is called when a decision first looks at the signal: most never do, and an AbortController costs more than they. */
 export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal): GatewayRequest {
@@ -94,22 +96,25 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal)
     rebound: undefined,
     repeated: false,
   };
-  let bodyComplete = true;
+  const body = http.raw_body ?? EMPTY;
   let id = '';
+  let contentLength: string | undefined;
   for (const header of http.header_map?.headers ?? []) {
     const name = header.key ?? '';
-    if (name === 'x-envoy-auth-partial-body') {
-      bodyComplete = text(header) !== 'true';
-      continue;
-    }
     if (name === 'x-request-id') {
       id = text(header);
+      continue;
+    }
+    if (name === 'content-length') {
+      contentLength = text(header);
       continue;
     }
     const field = FIELDS.get(name);
     if (field === undefined) continue;
     const value = text(header);
     if (UNIQUE.has(field) && (headers[field] !== undefined || value === '')) headers.repeated = true;
+    // Envoy joins repeated Authorization headers with a comma, which a bearer token cannot hold.
+    if (field === 'authorization' && value.includes(',')) headers.repeated = true;
     headers[field] = headers[field] === undefined || field !== 'accept' ? value : `${headers[field]}, ${value}`;
   }
   let signal: AbortSignal | undefined;
@@ -120,13 +125,18 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal)
     authority: http.host ?? '',
     scheme: http.scheme ?? 'http',
     headers,
-    body: http.raw_body ?? EMPTY,
-    bodyComplete,
+    body,
+    bodyComplete: isComplete(body, contentLength),
     get signal() {
       signal ??= makeSignal();
       return signal;
     },
   };
+}
+
+/** Envoy's own mark for a partial body does not get past `allowed_headers`. */
+function isComplete(body: Buffer, contentLength: string | undefined): boolean {
+  return contentLength === undefined ? body.length < MAX_ATTACHED_BYTES : body.length === Number(contentLength);
 }
 
 export function writeCheck(decision: Decision): WireCheckResponse {
