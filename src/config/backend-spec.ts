@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { duration } from './durations.ts';
-import { type ImageReference, imageSchema } from './image-reference.ts';
+import { imageSchema } from './image-reference.ts';
 
 const MAX_LIST = 256;
 const MAX_TEXT = 32_768;
@@ -126,7 +126,6 @@ const shape = z.strictObject({
 export type BackendSpec = z.output<typeof shape>;
 export type EnvVariable = BackendSpec['env'][number];
 export type HealthCheck = NonNullable<BackendSpec['healthCheck']>;
-export type { ImageReference };
 
 /**
  * The schema of an MCPBackend's `spec`. Rules across fields look at the raw input, so that they are reported together with
@@ -164,6 +163,13 @@ function crossFieldProblems(raw: Record<string, unknown>): [field: string, messa
   }
   if (raw['transport'] === 'stdio' && raw['affinity'] === 'none') {
     problems.push(['affinity', 'none needs a stateless server; transport: stdio runs one process per session']);
+  }
+  const probed = (raw['healthCheck'] as { path?: unknown } | null | undefined)?.path;
+  if (raw['transport'] === 'stdio' && probed !== undefined && probed !== '/healthz') {
+    problems.push([
+      'healthCheck',
+      'path is not used with transport: stdio: the bridge answers at /healthz; { type: mcp } asks the server itself',
+    ]);
   }
   const env = Array.isArray(raw['env']) ? (raw['env'] as unknown[]) : [];
   const names = env.map((variable) => (variable as { name?: unknown } | null)?.name).filter((name) => typeof name === 'string');

@@ -47,7 +47,7 @@ describe('MCPBackend', () => {
   image: ghcr.io/github/github-mcp-server:0.9
   args: [--verbose]
   env: [ { name: GITHUB_TOKEN, valueFrom: { secretKeyRef: { name: github, key: token } } }, { name: LEVEL, value: "3" } ]
-  transport: stdio
+  transport: streamable-http
   port: 9000
   path: /v2/mcp
   replicas: 3
@@ -127,9 +127,11 @@ ${head('Two_')}spec: { image: "exec:./x", path: mcp }
     expect(faults(`{ url: "${url}" }`)).toEqual(['spec.url']);
   });
 
-  it('wants one of image and url', () => {
+  it('wants one of image and url, and only what goes together', () => {
     expect(faults('{}')).toEqual(['spec.image']);
     expect(faults('{ image: "exec:x", url: "https://x/" }')).toEqual(['spec.image']);
+    expect(faults('{ image: "exec:x", transport: stdio, healthCheck: { path: /status } }')).toEqual(['spec.healthCheck']);
+    expect(faults('{ image: "exec:x", transport: stdio, healthCheck: { type: mcp } }')).toEqual([]);
     expect(faults('{ url: "https://x/", replicas: 2, path: /x }')).toEqual(['spec.path', 'spec.replicas']);
   });
 

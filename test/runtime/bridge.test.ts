@@ -78,7 +78,7 @@ describe('a session', () => {
     const left = fetch(`http://127.0.0.1:${world.bridge.port}/mcp`, { method: 'POST', headers, body, signal: leave.signal });
     const pid = await waitFor('a process', () => pidOf(world.stderr()));
     leave.abort();
-    await expect(left).rejects.toThrow();
+    await expect(left).rejects.toThrow('aborted');
     await waitFor('no process', () => !alive(pid));
   });
 

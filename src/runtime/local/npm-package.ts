@@ -6,7 +6,10 @@ import type { RunInstaller } from './package-store.ts';
 
 const SHEBANG_BYTES = 256;
 
-/** Installs `spec` (anything that npm understands) into `folder`, which must be empty. */
+/**
+ * Installs `spec` (anything that npm understands) into `folder`, which must be empty. Whether install scripts run is up to npm's own
+ * configuration: a user or project that forbids them (`ignore-scripts`) has forbidden them here too.
+ */
 export async function installNpm({ spec, folder, run }: { spec: string; folder: string; run: RunInstaller }): Promise<void> {
   // With a package.json of its own npm neither looks further up nor takes settings from a project that it happens to be in.
   await writeFile(join(folder, 'package.json'), '{"private":true}\n');

@@ -21,6 +21,8 @@ import { type ProcessGroup, spawnGroup } from './process-group.ts';
 
 /** So many failed starts in a row, and nobody should go on waiting for this process to become ready. */
 const FAILED_STARTS = 3;
+/** How long the output of a group that has ended may still take to arrive. */
+const LAST_OUTPUT_MS = 500;
 
 /** What processes of all backends share. */
 export interface ReplicaShared {
@@ -134,7 +136,7 @@ export function createReplica(options: {
     pid = group.pid;
     instance = { id: randomUUID() as InstanceId, address: `127.0.0.1:${port}`, state: 'starting' };
     log.info({ process: pid, instance: instance.id, address: instance.address }, 'server process started');
-    keepOutput(group);
+    const output = keepOutput(group);
     enter('starting');
     const recorded = shared.children.add(group.pid);
     const reason = await life(group, port);
@@ -143,6 +145,7 @@ export function createReplica(options: {
     lastError = reason;
     enter(stopping.signal.aborted || draining ? 'stopped' : 'restarting');
     await group.stop(shared.stopGraceMs);
+    await Promise.race([output, delay(LAST_OUTPUT_MS)]);
     await recorded;
     await shared.children.remove(group.pid);
     return reason;
@@ -195,15 +198,15 @@ export function createReplica(options: {
     }
   }
 
-  function keepOutput({ stdout, stderr }: ProcessGroup): void {
-    for (const stream of [stdout, stderr]) {
+  /** Resolves when the process's output has ended and is written. */
+  async function keepOutput({ stdout, stderr }: ProcessGroup): Promise<void> {
+    const copy = async (stream: AsyncIterable<Buffer>): Promise<void> => {
       // Waiting for each write hands the disk's pace on to the process.
-      void (async () => {
-        for await (const chunk of stream) {
-          await logFile.write(chunk as Buffer);
-        }
-      })().catch(() => undefined);
-    }
+      for await (const chunk of stream) {
+        await logFile.write(chunk);
+      }
+    };
+    await Promise.allSettled([copy(stdout), copy(stderr)]);
   }
 
   const supervision = supervise();
