@@ -15,7 +15,7 @@ import { createParking } from '../gateway/parking.ts';
 import { createRecovery } from '../gateway/recover.ts';
 import { createReopener } from '../gateway/reopen.ts';
 import { createSealAnswer } from '../gateway/seal-answer.ts';
-import type { EdgeRules } from '../gateway/shape.ts';
+import { type EdgeRules, loopbackHosts } from '../gateway/shape.ts';
 import { createToolHints } from '../gateway/tool-hints.ts';
 import { createToolLists } from '../gateway/tool-policy.ts';
 import { createRecoveryEndpoint } from '../http/recovery-endpoint.ts';
@@ -41,6 +41,7 @@ export interface SidecarOptions {
   readonly link: string;
   readonly grpc: string;
   readonly http: string;
+  /** Served besides the loopback names. */
   readonly hosts: readonly string[];
   readonly origins: readonly string[];
   readonly loopbackOrigins: boolean;
@@ -83,7 +84,11 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     closers.add(() => upstream.close());
     const parking = createParking(directory);
     const recovery = createRecovery({ store, directory, balancer, parking, reopener: createReopener(upstream.call), log });
-    const edge: EdgeRules = { hosts: new Set(options.hosts), origins: new Set(options.origins), loopbackOrigins: options.loopbackOrigins };
+    const edge: EdgeRules = {
+      hosts: loopbackHosts(options.hosts),
+      origins: new Set(options.origins),
+      loopbackOrigins: options.loopbackOrigins,
+    };
     const authorize = createAuthorize({
       directory,
       balancer,

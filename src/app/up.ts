@@ -231,7 +231,7 @@ function sidecarOptions(sidecar: { name: string; grpc: string; http: string }, l
   return {
     ...sidecar,
     link,
-    hosts: ['localhost', '127.0.0.1', '[::1]', ...settings.allowedHosts],
+    hosts: settings.allowedHosts,
     origins: settings.allowedOrigins.filter((origin) => origin !== 'loopback'),
     loopbackOrigins: settings.allowedOrigins.includes('loopback'),
     onRevocationOutage: settings.onRevocationOutage,
