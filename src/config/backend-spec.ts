@@ -155,7 +155,7 @@ function crossFieldProblems(raw: Record<string, unknown>): [field: string, messa
     problems.push(['upstreamAuth', 'is only used with url']);
   }
   if (has('url')) {
-    for (const field of ['args', 'env', 'transport', 'port', 'path', 'replicas', 'scaling']) {
+    for (const field of ['args', 'env', 'transport', 'port', 'path', 'replicas']) {
       if (has(field)) {
         problems.push([field, field === 'path' ? 'is part of url' : 'is not used with url']);
       }
