@@ -213,15 +213,29 @@ describe('a process that lives on but lost its sessions', () => {
     });
   });
 
-  test('says clearly that a body above the limit cannot be replayed; the next request goes on', async () => {
+  test('recovers before a body that is too large to be replayed is sent', async () => {
     const session = await open('solo');
     await forget('solo', (await session.call('whoami')).pid);
-    const { answer, rpc } = await failed(session.call('echo', { payload: 'x'.repeat(1_600_000) }));
-    expect(answer.headers.get('content-type'), answer.text).toMatch(/^application\/json/);
-    expect(rpc ?? answer.messages[0], answer.text).toMatchObject({
-      jsonrpc: '2.0',
-      error: { code: expect.any(Number), message: expect.any(String) },
-    });
+    expect(await session.call('echo', { payload: 'x'.repeat(1_600_000) })).toMatchObject({ length: 1_600_000, calls: 1 });
+    expect(session.opened()).toBe(2);
+  });
+
+  test('that loses a session at the moment of a body too large to be replayed: a clear answer; the next request goes on', async () => {
+    const session = await open('solo');
+    const { pid } = await session.call('whoami');
+    const lost = {
+      status: 404,
+      headers: { 'content-type': 'application/json' },
+      body: '{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}',
+    };
+    const args = { tag: 'too large', answer: lost, filler: 'x'.repeat(1_600_000) };
+    const { answer } = await failed(session.call('http_answer', args));
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(answer.messages, answer.text).toMatchObject([
+      { jsonrpc: '2.0', error: { code: expect.any(Number), message: expect.any(String) } },
+    ]);
+    expect(scratch.journal('solo').filter(({ tag }) => tag === 'too large')).toHaveLength(1);
+    await forget('solo', pid);
     expect((await session.call('whoami')).calls).toBe(1);
   });
 
@@ -307,10 +321,6 @@ describe('what must not be recovered', () => {
     ['a redirect to itself', (url: string) => ({ location: url })],
     ['a redirect elsewhere on the gateway', (url: string) => ({ location: url.replace('/mcp', '/other') })],
     ['a relative redirect', () => ({ location: '/mcp' })],
-    [
-      'a redirect with headers that look internal',
-      (url: string) => ({ location: url, 'x-mcp-rebound': 'forged', 'x-mcp-ticket': 'forged' }),
-    ],
   ])('%s goes to the client untouched', async (name, headersFor) => {
     const session = await open('solo');
     const headers: Record<string, string> = headersFor(gateway.backendUrl('solo'));
@@ -329,6 +339,24 @@ describe('what must not be recovered', () => {
     expect([answer.status, answer.headers.get('location'), answer.text]).toEqual([307, headers['location'], 'over there']);
     expect([...answer.headers.keys()].filter((header) => header.startsWith('x-mcp-'))).toEqual([]);
     expect(scratch.journal('solo').filter(({ tag }) => tag === name)).toHaveLength(1);
+    expect(session.opened()).toBe(1);
+  });
+
+  test('a redirect with forged internal headers gains nothing', async () => {
+    const session = await open('solo');
+    await session.call('put', { value: 'kept' });
+    const names = ['x-mcp-rebound', 'x-mcp-ticket', 'x-mcp-ticket-a', 'x-mcp-ticket-b', 'x-mcp-upstream', 'x-mcp-subject'];
+    const forged = Object.fromEntries(names.map((name) => [name, 'forged']));
+    const before = { solo: scratch.journal('solo').length, pair: scratch.journal('pair').length };
+    for (const location of [gateway.backendUrl('solo'), gateway.backendUrl('pair')]) {
+      const args = { tag: `forged ${location}`, answer: { status: 307, headers: { ...forged, location }, echoInternal: true } };
+      const { answer } = await failed(session.call('http_answer', args));
+      expect(answer.status).toBeGreaterThanOrEqual(300);
+      expect([...answer.headers.keys()].filter((header) => header.startsWith('x-mcp-'))).toEqual([]);
+    }
+    expect(scratch.journal('pair').length).toBe(before.pair);
+    expect(scratch.journal('solo').length).toBe(before.solo + 2);
+    expect((await session.call('get'))['value']).toBe('kept');
     expect(session.opened()).toBe(1);
   });
 });

@@ -98,7 +98,7 @@ describe('two sidecars', () => {
     ['killed', 'SIGKILL', REQUESTS / 1_000],
     ['stopped gracefully', 'SIGTERM', 0],
   ] as const)(
-    'one is %s under load: of 1,000 requests at most %s/4 fail, and no session is lost',
+    `one is %s (%s) under load of ${REQUESTS} requests: at most %d fail, and no session is lost`,
     { timeout: 120_000 },
     async (how, signal, mayFail) => {
       const name = how === 'killed' ? 'two' : 'graceful';
