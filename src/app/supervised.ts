@@ -36,8 +36,8 @@ export function supervise(options: SupervisedOptions): Supervised {
       try {
         current = await spawnGroup({ command, env, cwd, stdin: 'ignore' });
         await children.add(current.pid);
-        current.stdout.on('data', output);
-        current.stderr.on('data', output);
+        current.stdout.on('data', wholeLines(output));
+        current.stderr.on('data', wholeLines(output));
         backoff.healthy(true);
         const { reason } = await current.ended;
         await children.remove(current.pid);
@@ -58,5 +58,19 @@ export function supervise(options: SupervisedOptions): Supervised {
       await current?.stop(stopGraceMs);
       await running;
     },
+  };
+}
+
+/** A longer line is passed on in pieces. */
+const MAX_LINE_BYTES = 65_536;
+
+/** Several processes write to one file: none may cut the line of another. */
+function wholeLines(write: (chunk: Buffer) => void): (chunk: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0);
+  return (chunk) => {
+    const text = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const end = text.length > MAX_LINE_BYTES ? text.length : text.lastIndexOf(0x0a) + 1;
+    if (end > 0) write(text.subarray(0, end));
+    rest = Buffer.from(text.subarray(end));
   };
 }

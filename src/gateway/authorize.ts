@@ -22,6 +22,9 @@ import { corsHeaders, corsOrigin, type EdgeRules, type Shaped, shape } from './s
 import type { ToolHints } from './tool-hints.ts';
 import { refuseTools, type ToolLists } from './tool-policy.ts';
 
+/** Longer names of methods and tools are cut in tickets, metadata and log lines: a client may send 64 KiB of them. */
+const MAX_NAME_CHARS = 128;
+
 export interface AuthorizeDependencies {
   readonly directory: Directory;
   readonly balancer: Balancer;
@@ -144,8 +147,8 @@ function factsOf(backend: Backend, caller: Principal, asked: Asked | undefined):
     backend: backend.name,
     tenant: caller.tenant,
     subject: caller.subject,
-    ...(method === undefined ? {} : { method }),
-    ...(tool === undefined ? {} : { tool }),
+    ...(method === undefined ? {} : { method: method.slice(0, MAX_NAME_CHARS) }),
+    ...(tool === undefined ? {} : { tool: tool.slice(0, MAX_NAME_CHARS) }),
   };
 }
 
