@@ -5,8 +5,7 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createPorts } from '../../src/runtime/local/ports.ts';
 import { openSession } from '../harness/mcp-http.ts';
-import { waitFor } from '../harness/wait-for.ts';
-import { alive, bridgeCommand, fixtureArgs } from './world.ts';
+import { alive, bridgeCommand, fixtureArgs, until } from './world.ts';
 
 const [program, ...bridgeArgs] = bridgeCommand;
 
@@ -29,9 +28,9 @@ function start(...args: string[]): void {
 }
 
 async function withSession(): Promise<number> {
-  await waitFor('the bridge to listen', async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok);
+  await until('the bridge to listen', async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok);
   await openSession(`http://127.0.0.1:${port}/other`);
-  return waitFor('its server', () => Number(/\[session 1\] started (\d+)/.exec(stderr)?.[1] ?? 0));
+  return until('its server', () => Number(/\[session 1\] started (\d+)/.exec(stderr)?.[1] ?? 0));
 }
 
 it.each([
@@ -64,7 +63,7 @@ it('does not care about its input when it is not told to', async () => {
   bridge.stdin?.end();
   const server = await withSession();
   bridge.kill('SIGKILL');
-  await waitFor('the server to notice', () => !alive(server));
+  await until('the server to notice', () => !alive(server));
 });
 
 it.each([

@@ -1,9 +1,8 @@
 // The stdio bridge: one process per session, every byte as it was, and the reference server's answers.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { waitFor } from '../harness/wait-for.ts';
 import { createBridgeWorld, messages } from './bridge-world.ts';
-import { alive } from './world.ts';
+import { alive, until } from './world.ts';
 
 let world: Awaited<ReturnType<typeof createBridgeWorld>>;
 beforeEach(async () => {
@@ -32,7 +31,7 @@ describe('a session', () => {
   it('ends with DELETE, and its process with it', async () => {
     const { end, pid, call } = await world.session();
     expect((await end()).status).toBe(200);
-    await waitFor('the process gone', () => !alive(pid));
+    await until('the process gone', () => !alive(pid));
     expect(errorOf(await call('about', {}, 'x'))).toEqual({ status: 404, id: 'x', code: -32001 });
     expect((await end()).status).toBe(404);
   });
@@ -71,21 +70,21 @@ describe('a session', () => {
     const body = '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"hang":true}}';
     const pidOf = (text: string): number => Number(/started (\d+)/.exec(text)?.[1] ?? 0);
     expect(errorOf(await impatient.post(body))).toEqual({ status: 500, id: 1, code: -32603 });
-    await waitFor('no process', () => !alive(pidOf(impatient.stderr())));
+    await until('no process', () => !alive(pidOf(impatient.stderr())));
     await impatient.close();
 
     const leave = new AbortController();
     const left = fetch(`http://127.0.0.1:${world.bridge.port}/mcp`, { method: 'POST', headers, body, signal: leave.signal });
-    const pid = await waitFor('a process', () => pidOf(world.stderr()));
+    const pid = await until('a process', () => pidOf(world.stderr()));
     leave.abort();
     await expect(left).rejects.toThrow('aborted');
-    await waitFor('no process', () => !alive(pid));
+    await until('no process', () => !alive(pid));
   });
 
   it('says on stderr which session a line is of, and does not stumble over noise on stdout', async () => {
     const noisy = await createBridgeWorld({ args: ['--noisy'] });
     const [one, two] = [await noisy.session(), await noisy.session()];
-    await waitFor(
+    await until(
       'both on stderr',
       () => noisy.stderr().includes(`[session 1] started ${one.pid}`) && noisy.stderr().includes(`[session 2] started ${two.pid}`),
     );
@@ -198,7 +197,7 @@ describe('what the server sends by itself', () => {
     await second.ended;
     expect(errorOf({ status: second.status, text: second.text() })).toEqual({ status: 409, id: null, code: -32000 });
     first.leave();
-    await waitFor('the place to be free', async () => {
+    await until('the place to be free', async () => {
       const third = await listen();
       third.leave();
       return third.status === 200;
@@ -266,7 +265,7 @@ describe('limits', () => {
     const held = await busy.start('hold', {}, 'h');
     await listening.ended;
     expect((await idle.call('about')).status).toBe(404);
-    await waitFor('the idle process gone', () => !alive(idle.pid));
+    await until('the idle process gone', () => !alive(idle.pid));
     expect((await busy.call('release', {}, 2)).status).toBe(200);
     await held.ended;
     await small.close();

@@ -9,8 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { reapLeftovers } from '../../src/runtime/local/children-file.ts';
-import { waitFor } from '../harness/wait-for.ts';
-import { alive } from './world.ts';
+import { alive, until } from './world.ts';
 
 const SUPERVISOR = fileURLToPath(new URL('./fixtures/supervisor.ts', import.meta.url));
 
@@ -47,7 +46,7 @@ describe('reapLeftovers', () => {
     expect(pids.filter(alive)).toEqual(pids);
     const reaped = await reapLeftovers(home);
     expect([...reaped.pids].sort()).toEqual(pids.sort());
-    await waitFor('all gone', () => pids.filter(alive).length === 0);
+    await until('all gone', () => pids.filter(alive).length === 0);
     expect(await reapLeftovers(home)).toEqual({ pids: [], ownedBy: undefined });
   });
 

@@ -3,8 +3,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { waitFor } from '../harness/wait-for.ts';
-import { alive, backend, createWorld, httpBackend, type World } from './world.ts';
+import { alive, backend, createWorld, httpBackend, until, type World } from './world.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -34,7 +33,7 @@ describe('a declared backend', () => {
     const logs = world.status('one').instances.map(({ log }) => log);
     expect(logs).toEqual([join(world.home, 'logs', 'one-0.log'), join(world.home, 'logs', 'one-1.log')]);
     for (const log of logs) {
-      await waitFor(`output in ${log}`, async () => (await readFile(log, 'utf8')).includes('listening with hello'));
+      await until(`output in ${log}`, async () => (await readFile(log, 'utf8')).includes('listening with hello'));
     }
   });
 
@@ -61,7 +60,7 @@ describe('a declared backend', () => {
     const [pids, other] = [world.pids('one'), world.pids('two')];
     world.apply(httpBackend('two'));
     expect(world.inDirectory('one')).toBeUndefined();
-    await waitFor('processes gone', () => !pids.some(alive));
+    await until('processes gone', () => !pids.some(alive));
     expect(world.pids('two')).toEqual(other);
   });
 
@@ -73,7 +72,7 @@ describe('a declared backend', () => {
     await world.run(one);
     const [after] = world.pids('one');
     expect(after).not.toBe(before);
-    await waitFor('the first process gone', () => !alive(before as number));
+    await until('the first process gone', () => !alive(before as number));
     expect(world.instances('one').map(({ state }) => state)).toEqual(['ready']);
   });
 });
@@ -124,7 +123,7 @@ describe('a changed declaration', () => {
       seen.push(all.map(({ id, state }) => `${id === oldInstance?.id ? 'old' : 'new'} ${state}`).sort());
     });
     await world.run(httpBackend('one', { args: ['new'] }), httpBackend('two'));
-    await waitFor('old process gone', () => !alive(old as number));
+    await until('old process gone', () => !alive(old as number));
     stop();
     expect(seen.every((states) => states.some((state) => state.endsWith('ready')))).toBe(true);
     expect(seen.map((states) => states.join())).toEqual(
@@ -138,7 +137,7 @@ describe('a changed declaration', () => {
     await world.run(httpBackend('one'));
     const [pid] = world.pids('one');
     world.apply(httpBackend('one', { env: { CRASH_AT_START: '1' } }));
-    await waitFor('the failure to be known', () => world.status('one').message.includes('exit code 3'));
+    await until('the failure to be known', () => world.status('one').message.includes('exit code 3'));
     expect(world.status('one').message).toContain('0 of 1 ready (the previous processes go on serving)');
     expect(world.instances('one').filter(({ state }) => state === 'ready')).toHaveLength(1);
     expect(alive(pid as number)).toBe(true);
@@ -154,7 +153,7 @@ describe('a changed declaration', () => {
     const [, , third] = world.pids('one');
     await world.run(httpBackend('one', { replicas: 1 }));
     expect(world.pids('one')).toEqual([two[0]]);
-    await waitFor('the others gone', () => !alive(two[1] as number) && !alive(third as number));
+    await until('the others gone', () => !alive(two[1] as number) && !alive(third as number));
     await world.run(httpBackend('one', { replicas: 0 }));
     expect(world.instances('one')).toEqual([]);
   });

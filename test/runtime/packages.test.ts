@@ -1,12 +1,13 @@
 // Packages as images: installed once, whole or not at all, and the right program of each.
 
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { descendantsOf } from '../harness/processes.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { backend, createWorld, type World } from './world.ts';
+import { alive, backend, createWorld, type World } from './world.ts';
 
 const SERVER = `#!/usr/bin/env node
 const { createServer } = require('node:http');
@@ -100,13 +101,17 @@ describe('an npm package', () => {
     const environment = { ...process.env, npm_config_ignore_scripts: 'false' };
     const slow = await createWorld({ environment });
     const packages = join(slow.home, 'packages');
-    const underway = (): boolean => execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).includes(packages);
     slow.apply(backend('a', { image: 'npm:./slow' }, resourceFile));
-    await waitFor('npm', underway);
+    const npm = await waitFor('npm', async () => {
+      const record = JSON.parse(await readFile(join(slow.home, 'run', 'children.json'), 'utf8')) as { children: { pid: number }[] };
+      return record.children[0]?.pid;
+    });
+    const installers = descendantsOf(process.pid).filter(({ pid, ppid }) => pid === npm || ppid === npm);
+    expect(installers.length).toBeGreaterThan(0);
     const begin = performance.now();
     await slow.runtime.close();
     expect(performance.now() - begin).toBeLessThan(5000);
-    expect(underway()).toBe(false);
+    expect(installers.filter(({ pid }) => alive(pid))).toEqual([]);
     const [folder] = await readdir(packages);
     expect(await readdir(join(packages, folder as string))).not.toContain('.installed');
     await slow.close();

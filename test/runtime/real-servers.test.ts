@@ -10,8 +10,7 @@ import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createResourceLoader } from '../../src/config/resource-files.ts';
 import { descendantsOf, survivors } from '../harness/processes.ts';
-import { waitFor } from '../harness/wait-for.ts';
-import { createWorld, type World } from './world.ts';
+import { createWorld, until, type World } from './world.ts';
 
 const EXAMPLES = resolve(dirname(fileURLToPath(import.meta.url)), '../../examples/local');
 const INSTALL_MS = 180_000;
@@ -73,7 +72,7 @@ describe('server-memory behind the bridge', () => {
     const answers = await Promise.all(Array.from({ length: 50 }, (_, at) => (at % 2 === 0 ? one : two).client.listTools()));
     expect(answers.every(({ tools }) => tools.length === answers[0]?.tools.length)).toBe(true);
     await one.transport.terminateSession();
-    await waitFor('one process left', () => serversOf(bridge as number).length === 1);
+    await until('one process left', () => serversOf(bridge as number).length === 1);
     await two.client.ping();
     await Promise.all([one.client.close(), two.client.close()]);
   });
@@ -85,7 +84,7 @@ describe('server-memory behind the bridge', () => {
     const victim = serversOf(bridge as number).find(({ pid }) => !before.has(pid));
     const two = await connect('memory');
     process.kill(victim?.pid as number, 'SIGKILL');
-    await waitFor('the session to be gone', () =>
+    await until('the session to be gone', () =>
       one.client.ping().then(
         () => false,
         (error: Error) => error.message.includes('Session not found'),
@@ -102,8 +101,8 @@ describe('server-memory behind the bridge', () => {
     const servers = serversOf(bridge as number);
     expect(servers.length).toBeGreaterThan(0);
     process.kill(bridge as number, 'SIGKILL');
-    await waitFor('another instance', () => world.instances('memory').some(({ id, state }) => id !== instance?.id && state === 'ready'));
-    await waitFor('the servers gone', () => survivors(servers).length === 0);
+    await until('another instance', () => world.instances('memory').some(({ id, state }) => id !== instance?.id && state === 'ready'));
+    await until('the servers gone', () => survivors(servers).length === 0);
     await expect(client.ping()).rejects.toThrow('fetch failed');
     await client.close().catch(() => undefined);
     const again = await connect('memory');

@@ -6,8 +6,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDirectory } from '../../src/directory/directory.ts';
 import { createRemoteBackend } from '../../src/runtime/local/remote.ts';
-import { waitFor } from '../harness/wait-for.ts';
-import { backend, createWorld, httpBackend, type World } from './world.ts';
+import { backend, createWorld, httpBackend, until, type World } from './world.ts';
 
 let world: World;
 let server: Server;
@@ -59,17 +58,17 @@ describe('a url backend', () => {
   it('is not ready while it fails, redirects its health path or is not there', async () => {
     await world.run(backend('far', { url: `http://127.0.0.1:${port}/mcp` }));
     status = 502;
-    await waitFor('not ready', () => world.instances('far')[0]?.state === 'starting');
+    await until('not ready', () => world.instances('far')[0]?.state === 'starting');
     expect(world.status('far')).toMatchObject({ ready: 0, message: 'GET /mcp answered 502' });
     status = 401;
-    await waitFor('ready', () => world.instances('far')[0]?.state === 'ready');
+    await until('ready', () => world.instances('far')[0]?.state === 'ready');
     status = 307;
     world.apply(backend('far', { url: `http://127.0.0.1:${port}/mcp`, healthCheck: { path: '/ok' } }));
-    await waitFor('not ready', () => world.status('far').message === 'GET /ok answered 307');
+    await until('not ready', () => world.status('far').message === 'GET /ok answered 307');
     expect(requests.some(({ url }) => url === '/elsewhere')).toBe(false);
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-    await waitFor('refused', () => world.status('far').message === 'ECONNREFUSED');
+    await until('refused', () => world.status('far').message === 'ECONNREFUSED');
   });
 
   it('can become one that runs here, and back', async () => {
@@ -111,13 +110,13 @@ describe('the name of a remote server', () => {
       asked += 1;
       return answers;
     });
-    await waitFor('ready', () => remote.status().ready === 1);
+    await until('ready', () => remote.status().ready === 1);
     answers = ['127.0.0.2', '127.0.0.1'];
     const then = asked;
-    await waitFor('two look-ups', () => asked >= then + 2);
+    await until('two look-ups', () => asked >= then + 2);
     expect(addresses()).toEqual([`127.0.0.1:${port}`]);
     answers = ['::1'];
-    await waitFor('the other address', () => addresses()[0] === `[::1]:${port}`);
+    await until('the other address', () => addresses()[0] === `[::1]:${port}`);
     await remote.stop();
     expect(addresses()).toEqual([]);
   });
@@ -132,13 +131,13 @@ describe('the name of a remote server', () => {
       }
       return ['127.0.0.1'];
     });
-    await waitFor('a reason', () => remote.status().message === 'far.test cannot be resolved: ENOTFOUND');
+    await until('a reason', () => remote.status().message === 'far.test cannot be resolved: ENOTFOUND');
     expect(remote.settled()).toBe(true);
     fail = false;
-    await waitFor('ready', () => remote.status().ready === 1);
+    await until('ready', () => remote.status().ready === 1);
     fail = true;
     failures = 0;
-    await waitFor('two more failures', () => failures >= 2);
+    await until('two more failures', () => failures >= 2);
     expect(remote.status().ready).toBe(1);
     expect(addresses()).toEqual([`127.0.0.1:${port}`]);
     await remote.stop();

@@ -18,7 +18,10 @@ const FIXTURES = fileURLToPath(new URL('./fixtures/', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** Probing ten times as often as in production, so that tests wait ten times less. */
 const QUICK = { startingMs: 50, intervalMs: 100, unwellMs: 100 };
-const SETTLE_MS = 30_000;
+const SETTLE_MS = 40_000;
+
+/** Waits for something that may need processes to start, on a machine that may be busy. */
+export const until = <T>(what: string, condition: () => T | Promise<T>) => waitFor(what, condition, { timeoutMs: SETTLE_MS });
 
 /** The command that runs the bridge from source. */
 export const bridgeCommand = [process.execPath, '--import', TSX, MAIN, 'bridge'] as const;

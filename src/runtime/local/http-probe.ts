@@ -2,6 +2,7 @@
 
 import { type IncomingHttpHeaders, type RequestOptions, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { isIP } from 'node:net';
 
 /** A probe that takes longer has failed. */
 export const PROBE_TIMEOUT_MS = 3000;
@@ -45,7 +46,8 @@ export function probeRequest(target: ProbeTarget, request: ProbeRequest, signal:
       ...(request.body === undefined ? {} : { 'content-length': String(Buffer.byteLength(request.body)) }),
       ...request.headers,
     },
-    ...(remote?.tls === true ? { servername: remote.hostname } : {}),
+    // A server named by its address has no name to be told (RFC 6066, section 3).
+    ...(remote?.tls === true && isIP(remote.hostname) === 0 ? { servername: remote.hostname } : {}),
   };
   return new Promise<ProbeAnswer>((resolve, reject) => {
     const outgoing = (remote?.tls === true ? requestHttps : requestHttp)(options, (incoming) => {
