@@ -11,7 +11,7 @@ const OPENING_MS = 30 * 24 * 3_600_000;
 
 /** @throws Error when the file exists but is no key ring: sealing with a new key would lose every session silently. */
 export async function loadRing(file: string): Promise<RingKey[]> {
-  return parseRing(JSON.parse(await readFile(file, 'utf8')) as RingDocument);
+  return parseRing(parseJson(await readFile(file, 'utf8')) as RingDocument);
 }
 
 /** Reads the ring, or writes a first one. */
@@ -48,6 +48,15 @@ async function saveRing(file: string, keys: readonly RingKey[]): Promise<void> {
   await writeFile(temporary, `${JSON.stringify(ringDocument(keys), null, 2)}\n`, { mode: 0o600 });
   await chmod(temporary, 0o600);
   await rename(temporary, file);
+}
+
+/** The parser's own message quotes the text around the fault: a piece of a secret, on its way to a log. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error('key ring: not JSON');
+  }
 }
 
 function newKey(sealFrom: number): RingKey {

@@ -32,6 +32,7 @@ export function parseRing(document: RingDocument): RingKey[] {
     const secret = Buffer.from(entry.secret, 'base64');
     if (!KEY_ID.test(entry.id)) throw new Error(`key ring: "${entry.id}" is not a key id (8 hexadecimal digits)`);
     if (secret.length !== KEY_BYTES) throw new Error(`key ring: key ${entry.id} has ${secret.length} bytes instead of ${KEY_BYTES}`);
+    if (!Number.isSafeInteger(entry.sealFrom)) throw new Error(`key ring: key ${entry.id} does not say when it seals`);
     return { id: entry.id, secret, sealFrom: entry.sealFrom };
   });
   if (keys.length === 0) throw new Error('key ring: no key');

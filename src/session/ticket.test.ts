@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { testSealer } from '../../test/fakes/sessions.ts';
+import { ticketOf } from '../../test/fakes/tickets.ts';
+import { openTicketA, openTicketB, sealTicketA, sealTicketB, TICKET_LIFETIME_MS } from './ticket.ts';
+
+const sealer = testSealer();
+const { a, b } = ticketOf();
+
+test('a ticket opens as what it was sealed for, until it expires', () => {
+  const sealedA = sealTicketA(sealer, a, 1_000);
+  const sealedB = sealTicketB(sealer, b, 1_000);
+  expect(openTicketA(sealer, sealedA, 1_000)).toEqual(a);
+  expect(openTicketA(sealer, sealedA, 1_000 + TICKET_LIFETIME_MS)).toEqual(a);
+  expect(openTicketA(sealer, sealedA, 1_001 + TICKET_LIFETIME_MS)).toBeUndefined();
+  expect(openTicketB(sealer, sealedB, 1_000)).toEqual(b);
+  expect(openTicketB(sealer, sealedB, 1_001 + TICKET_LIFETIME_MS)).toBeUndefined();
+});
+
+test('what pods see (A) never opens as what pass 2 trusts (B), nor the other way', () => {
+  expect(openTicketB(sealer, sealTicketA(sealer, b, 0), 0)).toBeUndefined();
+  expect(openTicketA(sealer, sealTicketB(sealer, b, 0), 0)).toBeUndefined();
+  expect(openTicketB(sealer, sealer.seal('session', Buffer.from(JSON.stringify([9e15, b]))), 0)).toBeUndefined();
+});
+
+test('text from elsewhere is no ticket', () => {
+  for (const text of ['', 'undefined', 'null', '[9e15,{}]']) {
+    expect(openTicketA(sealer, text, 0)).toBeUndefined();
+    expect(openTicketB(sealer, text, 0)).toBeUndefined();
+  }
+});
+
+test('integers and characters of a JSON-RPC id survive', () => {
+  for (const rpcId of [0, -1, 9007199254740991, 1.5, '', 'a"b\\c', 'ä€😀']) {
+    expect(openTicketA(sealer, sealTicketA(sealer, { ...a, rpcId }, 0), 0)?.rpcId).toBe(rpcId);
+  }
+});
