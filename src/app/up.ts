@@ -12,6 +12,7 @@ import { formatAddress } from '../config/settings-parsers.ts';
 import { createDirectory } from '../directory/directory.ts';
 import { findEnvoy } from '../envoy/binary.ts';
 import { sweepIdleSessions } from '../gateway/idle-sessions.ts';
+import { loopbackHosts } from '../gateway/shape.ts';
 import { startAdminServer } from '../http/admin-server.ts';
 import { createUpstreamClient } from '../http/upstream-client.ts';
 import { createChildrenFile } from '../runtime/local/children-file.ts';
@@ -165,7 +166,13 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       {
         binary: envoyBinary.file,
         configFile: home.envoyConfig,
-        bootstrap: { listen: settings.listen, adminSocket: home.envoyAdmin, sidecars, caFile: env['SSL_CERT_FILE'] },
+        bootstrap: {
+          listen: settings.listen,
+          hosts: loopbackHosts(settings.allowedHosts),
+          adminSocket: home.envoyAdmin,
+          sidecars,
+          caFile: env['SSL_CERT_FILE'],
+        },
         concurrency: settings.envoyConcurrency,
         drainTimeoutMs: settings.drainTimeoutMs,
         cwd: home.path,

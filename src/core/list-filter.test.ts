@@ -1,3 +1,5 @@
+// Hidden tools are cut out of a list, and every other byte of it stays as it was.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { filterToolsList } from './list-filter.ts';

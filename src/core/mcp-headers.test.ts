@@ -1,3 +1,5 @@
+// Headers and bodies of modern requests agree exactly when the SDK's own server says so.
+
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';

@@ -1,3 +1,5 @@
+// The peek sees the method, name and id that JSON.parse sees, or gives a reason to refuse.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_JSON_DEPTH } from './json-scan.ts';

@@ -1,3 +1,5 @@
+// Events are read as WHATWG says, whatever the chunks, and only their data is ever changed.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mapSseData, SseEventTooLarge, sseMessages } from './sse.ts';

@@ -1,3 +1,5 @@
+// Globs match what a plain reading of them says, and deny wins.
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compileToolRules, globMatches, toolAllowed } from './tool-rules.ts';

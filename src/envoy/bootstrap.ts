@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import { reasonOf } from '../core/reasons.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../envoy/envoy.yaml', import.meta.url));
 
@@ -11,6 +12,8 @@ const CA_FILES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-b
 
 export interface BootstrapOptions {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Host names that are served on any port; undefined: all. Others get 403 on every path. */
+  readonly hosts?: Iterable<string> | undefined;
   readonly adminSocket: string;
   /** gRPC socket and HTTP socket of each sidecar process. */
   readonly sidecars: readonly { readonly grpc: string; readonly http: string }[];
@@ -24,10 +27,15 @@ interface Cluster {
   transport_socket?: { typed_config: { common_tls_context: { validation_context: { trusted_ca: { filename: string } } } } };
 }
 
+interface Listener {
+  address: { socket_address: { address: string; port_value: number } };
+  filter_chains: [{ filters: [{ typed_config: { route_config: { virtual_hosts: object[] } } }] }];
+}
+
 interface Bootstrap {
   admin: { address: { pipe: { path: string } } };
   static_resources: {
-    listeners: [{ address: { socket_address: { address: string; port_value: number } } }];
+    listeners: [Listener];
     clusters: Cluster[];
   };
 }
@@ -36,7 +44,9 @@ interface Bootstrap {
 export function renderBootstrap(options: BootstrapOptions): string {
   const bootstrap = parse(readFileSync(TEMPLATE, 'utf8'), { maxAliasCount: -1 }) as Bootstrap;
   bootstrap.admin.address.pipe.path = options.adminSocket;
-  bootstrap.static_resources.listeners[0].address.socket_address = { address: options.listen.host, port_value: options.listen.port };
+  const [listener] = bootstrap.static_resources.listeners;
+  listener.address.socket_address = { address: options.listen.host, port_value: options.listen.port };
+  if (options.hosts) serveOnly([...options.hosts], listener.filter_chains[0].filters[0].typed_config.route_config);
   for (const cluster of bootstrap.static_resources.clusters) {
     if (cluster.name === 'policy')
       cluster.load_assignment = sockets(
@@ -53,6 +63,36 @@ export function renderBootstrap(options: BootstrapOptions): string {
     }
   }
   return JSON.stringify(bootstrap, null, 2);
+}
+
+/** A page that rebinds its own name to this machine cannot choose the Host that it sends: it gets nothing, not even health. */
+function serveOnly(hosts: readonly string[], routes: { virtual_hosts: object[] }): void {
+  const [served] = routes.virtual_hosts;
+  const { status, message, rpcCode: code } = reasonOf('host_not_allowed');
+  const body = JSON.stringify({ jsonrpc: '2.0', id: null, error: { code, message } });
+  routes.virtual_hosts = [
+    { ...served, domains: hosts.flatMap((host) => [host, `${host}:*`]) },
+    {
+      name: 'other-hosts',
+      domains: ['*'],
+      routes: [
+        {
+          name: 'host-not-allowed',
+          match: { prefix: '/' },
+          direct_response: { status, body: { inline_string: body } },
+          response_headers_to_add: [
+            { header: { key: 'content-type', value: 'application/json' }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' },
+          ],
+        },
+      ],
+      typed_per_filter_config: {
+        'envoy.filters.http.ext_authz': {
+          '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute',
+          disabled: true,
+        },
+      },
+    },
+  ];
 }
 
 function sockets(name: string, paths: readonly string[]) {

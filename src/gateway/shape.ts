@@ -31,7 +31,7 @@ const ALLOW = [['allow', 'GET, POST, DELETE, OPTIONS']] as const;
 /** A day: preflight answers never change for a running gateway. */
 const PREFLIGHT_SECONDS = '86400';
 
-/** The loopback rule of the local mode, for `EdgeRules.hosts`. */
+/** The loopback rule of the local mode: the names of this machine, and those that its user has added. */
 export const loopbackHosts = (extra: Iterable<string>): ReadonlySet<string> => new Set([...LOOPBACK_NAMES, ...extra]);
 
 export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRules): Shaped | Answer {
@@ -76,8 +76,8 @@ export function corsHeaders(origin: string): (readonly [string, string])[] {
 function originAllowed(origin: string, rules: EdgeRules): boolean {
   if (rules.origins.has(origin)) return true;
   if (!rules.loopbackOrigins) return false;
-  const host = /^https?:\/\/([^/?#@\s]+)$/.exec(origin)?.[1];
-  return host !== undefined && LOOPBACK_NAMES.has(hostName(host));
+  const host = /^https?:\/\/(\[[0-9a-f:]+\]|[^/?#@:\s[\]]+)(?::\d{1,5})?$/.exec(origin)?.[1];
+  return host !== undefined && LOOPBACK_NAMES.has(host);
 }
 
 /** Host without port, lower case; brackets of an IPv6 address stay. */

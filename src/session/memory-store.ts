@@ -2,7 +2,15 @@
 
 import type { InstanceId, SessionKey } from '../core/ids.ts';
 import { createLocks } from './locks.ts';
-import { MAX_SUBSCRIPTIONS, NO_INSTANCE, type SessionChange, type SessionNews, type SessionRecord, type SessionStore } from './store.ts';
+import {
+  MAX_NOTED_CHARS,
+  MAX_SUBSCRIPTIONS,
+  NO_INSTANCE,
+  type SessionChange,
+  type SessionNews,
+  type SessionRecord,
+  type SessionStore,
+} from './store.ts';
 
 /** Beyond this the record that expires first is dropped: its session works on, but cannot be recovered. */
 const MAX_RECORDS = 200_000;
@@ -74,7 +82,11 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
     return record && record.expiresAt > now() ? record : undefined;
   };
 
-  for (const record of initial) put(record.end ? { ...record, end: 'ended' } : record);
+  for (const record of initial) {
+    put(record.end ? { ...record, end: 'ended' } : record);
+    // The last use is not on disk. Counted from its creation a busy old session would be ended as idle at once.
+    lastUsed.set(record.key, now());
+  }
 
   return {
     async create(record) {
@@ -90,7 +102,8 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
     },
     async rebind(key, from, to) {
       const record = find(key);
-      if (!record) return undefined;
+      // Its client has given it up while somebody was opening it again.
+      if (!record || record.end) return undefined;
       if (record.binding.generation !== from) return record.binding;
       const bound = { ...record, binding: { ...to, generation: from + 1 } };
       put(bound);
@@ -141,6 +154,7 @@ function newsOf(record: SessionRecord): SessionNews {
 }
 
 function applyChange(record: SessionRecord, change: SessionChange): SessionRecord {
+  if ((change.kind === 'level' ? change.level : change.uri).length > MAX_NOTED_CHARS) return record;
   if (change.kind === 'level') return { ...record, level: change.level };
   const others = record.subscriptions.filter((uri) => uri !== change.uri);
   if (change.kind === 'unsubscribe') return { ...record, subscriptions: others };

@@ -46,7 +46,7 @@ export interface SessionStore {
   create(record: SessionRecord): Promise<void>;
   read(key: SessionKey): Promise<SessionRecord | undefined>;
   note(key: SessionKey, change: SessionChange): Promise<void>;
-  /** Replaces the binding if its generation is still `from`; answers with the binding in force afterwards. */
+  /** Replaces the binding if its generation is still `from`; answers with the binding in force afterwards. Undefined: ended. */
   rebind(key: SessionKey, from: number, to: Omit<Binding, 'generation'>): Promise<Binding | undefined>;
   /** `undefined` takes back an `ending` (the DELETE was refused); an `ended` session never comes back. */
   end(key: SessionKey, end: SessionEnd | undefined): Promise<void>;
@@ -77,3 +77,5 @@ export interface SessionFeed {
 
 /** A session holds at most this many remembered subscriptions: the oldest is forgotten first. */
 export const MAX_SUBSCRIPTIONS = 256;
+/** A longer level or URI is passed on but not remembered: a record is kept in memory and written whole with each change. */
+export const MAX_NOTED_CHARS = 2_048;
