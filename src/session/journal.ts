@@ -33,21 +33,36 @@ export async function readJournal(file: string, now: number = Date.now()): Promi
   return [...records.values()].filter((record) => record.expiresAt > now);
 }
 
-/** Opens the file for appending, after rewriting it with `live()` alone. */
-export async function openJournal(file: string, live: () => Iterable<SessionRecord>): Promise<Journal> {
+/**
+ * Opens the file for appending, after rewriting it with `live()` alone.
+ * @param onFailure called when the disk begins to fail, not for each line that is lost then.
+ */
+export async function openJournal(
+  file: string,
+  live: () => Iterable<SessionRecord>,
+  onFailure: (error: unknown) => void = () => {},
+): Promise<Journal> {
   await mkdir(dirname(file), { recursive: true });
   let pending: string[] = [];
   let writing: Promise<void> | undefined;
   let lost = 0;
   let lines = 0;
   let liveLines = 0;
+  let failing = false;
+
+  const write = async (path: string, flags: 'a' | 'w', text: string): Promise<void> => {
+    const handle = await open(path, flags, 0o600);
+    try {
+      await handle.writeFile(text);
+    } finally {
+      await handle.close();
+    }
+  };
 
   const rewrite = async (): Promise<void> => {
     const temporary = `${file}.tmp`;
-    const handle = await open(temporary, 'w', 0o600);
     const all = [...live()];
-    await handle.writeFile(all.map(lineOf).join(''));
-    await handle.close();
+    await write(temporary, 'w', all.map(lineOf).join(''));
     await rename(temporary, file);
     lines = all.length;
     liveLines = all.length;
@@ -58,14 +73,16 @@ export async function openJournal(file: string, live: () => Iterable<SessionReco
       const batch = pending;
       pending = [];
       try {
-        const handle = await open(file, 'a', 0o600);
-        await handle.appendFile(batch.join(''));
-        await handle.close();
+        // A write that failed may have left half a line, which would swallow the next one.
+        await write(file, 'a', (failing ? '\n' : '') + batch.join(''));
+        failing = false;
         lines += batch.length;
-        if (lines > liveLines + COMPACT_SLACK) await rewrite();
-      } catch {
+      } catch (error) {
         lost += batch.length;
+        if (!failing) onFailure(error);
+        failing = true;
       }
+      if (!failing && lines > liveLines + COMPACT_SLACK) await rewrite().catch(onFailure);
     }
     writing = undefined;
   };

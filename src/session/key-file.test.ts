@@ -1,3 +1,5 @@
+// The key file: who can read it, rotation in two phases, and files that are no key ring.
+
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

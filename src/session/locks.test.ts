@@ -1,3 +1,5 @@
+// Locks: order, cancellation, releasing twice.
+
 import { expect, test } from 'vitest';
 import { createLocks } from './locks.ts';
 

@@ -1,3 +1,5 @@
+// Sealed texts: nothing opens but what this ring sealed for this purpose.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ringKey, testSealer } from '../../test/fakes/sessions.ts';

@@ -1,3 +1,5 @@
+// Session ids: grants come back as they were, with every legal upstream id.
+
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -10,6 +10,8 @@ import type { Binding, SessionChange, SessionFeed, SessionNews, SessionRecord, S
 const BEAT_MS = 250;
 /** Without a sign of life for so long a sidecar's copy of the news is no longer believed. */
 const STALE_MS = 1_000;
+/** News that a sidecar keeps. What is forgotten costs a recovered session one more look into the store, and is found there. */
+const MAX_NEWS = 200_000;
 
 interface Beat {
   readonly counts: readonly (readonly [InstanceId, number])[];
@@ -18,6 +20,7 @@ interface Beat {
 /** Answers one sidecar. Locks that it holds are released when the connection ends. */
 export function serveStore(connection: MessageConnection, store: MemoryStore): void {
   const held = new Map<number, () => void>();
+  const waiting = new Set<AbortController>();
   let lockNumber = 0;
   connection.onRequest('session/create', (record: SessionRecord) => store.create(record));
   connection.onRequest('session/read', async (key: SessionKey) => (await store.read(key)) ?? null);
@@ -30,15 +33,19 @@ export function serveStore(connection: MessageConnection, store: MemoryStore): v
   connection.onRequest('session/lock', async (key: SessionKey, token: CancellationToken) => {
     const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort(new Error('lock: no longer wanted')));
-    connection.onClose(() => abort.abort(new Error('lock: its sidecar is gone')));
-    const release = await store.lock(key, abort.signal);
-    if (abort.signal.aborted) {
-      release();
-      throw abort.signal.reason;
+    waiting.add(abort);
+    try {
+      const release = await store.lock(key, abort.signal);
+      if (abort.signal.aborted) {
+        release();
+        throw abort.signal.reason;
+      }
+      lockNumber += 1;
+      held.set(lockNumber, release);
+      return lockNumber;
+    } finally {
+      waiting.delete(abort);
     }
-    lockNumber += 1;
-    held.set(lockNumber, release);
-    return lockNumber;
   });
   connection.onNotification('session/used', (keys: SessionKey[]) => store.used(keys));
   connection.onNotification('session/unlock', (number: number) => {
@@ -59,6 +66,7 @@ export function serveStore(connection: MessageConnection, store: MemoryStore): v
   connection.onClose(() => {
     clearInterval(beat);
     stopNews();
+    for (const abort of waiting) abort.abort(new Error('lock: its sidecar is gone'));
     for (const release of held.values()) release();
     held.clear();
   });
@@ -79,8 +87,9 @@ export function linkStore(
   let heard = now();
   connection.onNotification('session/news', (item: SessionNews) => {
     heard = now();
+    news.delete(item.key);
     if (item.ended || item.binding.generation > 0) news.set(item.key, item);
-    else news.delete(item.key);
+    if (news.size > MAX_NEWS) news.delete(news.keys().next().value as SessionKey);
   });
   connection.onNotification('session/beat', (beat: Partial<Beat>) => {
     heard = now();

@@ -1,3 +1,5 @@
+// Tickets: A is never B, and neither outlives its time.
+
 import { expect, test } from 'vitest';
 import { testSealer } from '../../test/fakes/sessions.ts';
 import { ticketOf } from '../../test/fakes/tickets.ts';

@@ -10,6 +10,7 @@ const MAX_COLLECTED = 10_000;
 export interface UseLog {
   /** Cheap enough for every request. */
   used(key: SessionKey): void;
+  /** Reports what is left. */
   close(): void;
 }
 
@@ -27,6 +28,9 @@ export function createUseLog(store: Pick<SessionStore, 'used'>): UseLog {
       collected.add(key);
       if (collected.size >= MAX_COLLECTED) report();
     },
-    close: () => clearInterval(timer),
+    close() {
+      clearInterval(timer);
+      report();
+    },
   };
 }

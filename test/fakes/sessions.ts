@@ -33,7 +33,7 @@ export function recordOf(over: Partial<SessionRecord> = {}): SessionRecord {
     subject: 'local',
     tenant: 'default' as TenantId,
     createdAt: 0,
-    expiresAt: 1e12,
+    expiresAt: 9e12,
     initialize: '{"protocolVersion":"2025-06-18"}',
     level: undefined,
     subscriptions: [],

@@ -1,0 +1,148 @@
+// The store over a real socket: two sidecars, their locks and their news, and the death of one.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Link, openLink } from '../../test/fakes/link.ts';
+import { binding, recordOf, sessionKey } from '../../test/fakes/sessions.ts';
+import { createMemoryStore, type MemoryStore } from './memory-store.ts';
+import { type LinkedStore, linkStore, serveStore } from './store-link.ts';
+
+const key = sessionKey('a');
+const never = new AbortController().signal;
+let store: MemoryStore;
+let link: Link;
+let clock: number;
+let storeClock: number;
+
+beforeEach(async () => {
+  clock = 0;
+  storeClock = 1_000;
+  store = createMemoryStore({ now: () => storeClock });
+  await store.create(recordOf());
+  link = await openLink((connection) => serveStore(connection, store));
+});
+afterEach(() => link.close());
+
+interface Sidecar extends LinkedStore {
+  readonly counts: Map<string, number>;
+  readonly die: () => void;
+}
+
+async function sidecar(): Promise<Sidecar> {
+  let linked: LinkedStore | undefined;
+  const counts = new Map<string, number>();
+  const { die } = await link.client((connection) => {
+    const onCounts = (fresh: ReadonlyMap<string, number>): void => {
+      counts.clear();
+      for (const [instance, count] of fresh) counts.set(instance, count);
+    };
+    linked = linkStore(connection, onCounts, () => clock);
+  });
+  return { ...(linked as LinkedStore), counts, die };
+}
+
+test('every operation answers as the store itself does', async () => {
+  const { store: far } = await sidecar();
+  const record = recordOf({ key: sessionKey('b') });
+  await far.create(record);
+  expect(await far.read(record.key)).toEqual(JSON.parse(JSON.stringify(record)));
+  expect(await far.read(sessionKey('none'))).toBeUndefined();
+  expect(await far.rebind(sessionKey('none'), 0, binding('i2', 'up-2'))).toBeUndefined();
+  expect(await far.claimStream(key)).toBe(false);
+  expect(await far.rebind(key, 0, binding('i2', 'up-2'))).toEqual({ generation: 1, ...binding('i2', 'up-2') });
+  expect(await far.rebind(key, 0, binding('i3', 'up-3'))).toMatchObject({ generation: 1 });
+  expect(await far.claimStream(key)).toBe(true);
+  await far.note(key, { kind: 'subscribe', uri: 'file:///a' });
+  expect((await store.read(key))?.subscriptions).toEqual(['file:///a']);
+  await far.end(key, 'ending');
+  expect((await store.read(key))?.end).toBe('ending');
+  await far.end(key, undefined);
+  expect((await store.read(key))?.end).toBeUndefined();
+  storeClock = 5_000;
+  far.used([key]);
+  const lastUse = () => [...store.inUse()].find(([of]) => of.key === key)?.[1];
+  await vi.waitFor(() => expect(lastUse()).toBe(5_000));
+});
+
+test('news reach all sidecars, those that come later too; old news are taken back', async () => {
+  const [first, second] = [await sidecar(), await sidecar()];
+  await first.store.rebind(key, 0, binding('i2', 'up-2'));
+  const bound = { key, binding: { generation: 1, ...binding('i2', 'up-2') }, ended: false };
+  for (const each of [first, second]) await vi.waitFor(() => expect(each.feed.find(key)).toEqual(bound));
+  const other = recordOf({ key: sessionKey('b') });
+  await store.create(other);
+  await second.store.end(other.key, 'ending');
+  await vi.waitFor(() => expect(first.feed.find(other.key)?.ended).toBe(true));
+  const third = await sidecar();
+  await vi.waitFor(() => expect([third.feed.find(key), third.feed.find(other.key)?.ended]).toEqual([bound, true]));
+  await second.store.end(other.key, undefined);
+  for (const each of [first, third]) await vi.waitFor(() => expect(each.feed.find(other.key)).toBeUndefined());
+});
+
+test('beats keep the feed fresh and bring the session counts; without them it goes stale after a second', async () => {
+  const { feed, counts, die } = await sidecar();
+  await vi.waitFor(() => expect(counts.get('i1')).toBe(1));
+  clock = 100_000;
+  expect(feed.fresh()).toBe(false);
+  await vi.waitFor(() => expect(feed.fresh()).toBe(true));
+  await store.rebind(key, 0, binding('i2', 'up-2'));
+  await vi.waitFor(() => expect([...counts]).toEqual([['i2', 1]]));
+  die();
+  clock += 999;
+  expect(feed.fresh()).toBe(true);
+  clock += 1;
+  expect(feed.fresh()).toBe(false);
+});
+
+test('a lock has one holder among all sidecars', async () => {
+  const [first, second] = [await sidecar(), await sidecar()];
+  const release = await first.store.lock(key, never);
+  let got = false;
+  const waiting = second.store.lock(key, never).then((unlock) => {
+    got = true;
+    return unlock;
+  });
+  await second.store.read(key);
+  expect(got).toBe(false);
+  release();
+  release();
+  (await waiting)();
+  (await first.store.lock(key, never))();
+});
+
+test('the lock of a sidecar that dies is free again, and its place in the queue too', async () => {
+  const [first, second, third] = [await sidecar(), await sidecar(), await sidecar()];
+  await first.store.lock(key, never);
+  void second.store.lock(key, never).catch(() => {});
+  await second.store.read(key);
+  const waiting = third.store.lock(key, never);
+  await third.store.read(key);
+  second.die();
+  first.die();
+  (await waiting)();
+});
+
+test('who no longer wants a lock does not get it', async () => {
+  const [first, second] = [await sidecar(), await sidecar()];
+  const release = await first.store.lock(key, never);
+  const impatient = new AbortController();
+  const given = second.store.lock(key, impatient.signal);
+  const outcome = given.then(
+    () => 'locked',
+    () => 'rejected',
+  );
+  await second.store.read(key);
+  impatient.abort(new Error('gone'));
+  expect(await outcome).toBe('rejected');
+  release();
+  (await second.store.lock(key, never))();
+  await expect(second.store.lock(key, AbortSignal.abort(new Error('before')))).rejects.toThrow('before');
+});
+
+test('a supervisor that is gone makes sending silent: the end of the link is handled elsewhere', async () => {
+  const { store: far, die } = await sidecar();
+  const release = await far.lock(key, never);
+  die();
+  far.used([key]);
+  release();
+  await vi.waitFor(async () => expect(await store.lock(key, AbortSignal.timeout(1_000))).toBeTypeOf('function'));
+});
