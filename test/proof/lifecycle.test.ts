@@ -1,6 +1,7 @@
 // Start and stop leave nothing behind; resource files take effect while everything runs; crashed servers come back.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { freePort } from '../harness/free-port.ts';
@@ -65,13 +66,22 @@ describe('start and stop', () => {
     await openSession(gateway.backendUrl('first'));
   });
 
-  test('a killed supervisor takes its processes with it', async () => {
-    const running = await startGateway({ resources: [counter('orphan')] });
-    await openSession(running.backendUrl('orphan'));
-    const processes = running.pids();
-    expect(processes.length).toBeGreaterThanOrEqual(3);
-    await running.kill('SIGKILL');
-    await waitFor('its processes to end', () => survivors(processes).length === 0, { timeoutMs: 20_000 });
+  test('what a killed supervisor left behind is ended by the next start with the same home', { timeout: 120_000 }, async () => {
+    const home = mkdtempSync(join(tmpdir(), 'gw-'));
+    try {
+      const first = await startGateway({ home, resources: [counter('orphan')] });
+      await openSession(first.backendUrl('orphan'));
+      const processes = first.pids();
+      expect(processes.length).toBeGreaterThanOrEqual(3);
+      await first.kill('SIGKILL');
+      gateway = await startGateway({ home, resources: [counter('orphan')] });
+      expect(survivors(processes)).toEqual([]);
+      await openSession(gateway.backendUrl('orphan'));
+      await gateway.stop();
+      gateway = undefined;
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
   });
 
   test.each([
@@ -121,9 +131,11 @@ describe('resource files while it runs', () => {
     await waitFor('the new rule', async () => !(await tools()).includes('echo'), { timeoutMs: 20_000 });
     expect(await late.call('get')).toMatchObject({ pid, value: 'late' });
 
-    // A command changes: another process.
+    // A command changes: another process for new sessions; the old one keeps what it has.
     running.writeResource(counter('late', { env: { COUNTER_JSON: '1' } }));
-    await waitFor('another process', async () => (await late.call('whoami')).pid !== pid, { timeoutMs: 30_000 });
+    const newcomer = async () => (await (await openSession(running.backendUrl('late'))).call('whoami')).pid;
+    await waitFor('another process', async () => (await newcomer()) !== pid, { timeoutMs: 30_000 });
+    expect(await late.call('get')).toMatchObject({ pid, value: 'late' });
 
     // More replicas, without touching the one that runs.
     running.writeResource(counter('late', { env: { COUNTER_JSON: '1' }, replicas: 2 }));

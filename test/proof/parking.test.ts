@@ -3,11 +3,14 @@
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { openSession, post } from '../harness/mcp-http.ts';
+import { killAndWait } from '../harness/processes.ts';
 import { serverBackend } from '../harness/resource.ts';
 import { createScratch } from '../harness/scratch.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
 const START_DELAY_MS = 4_000;
+/** Of one backend. */
+const PLACES = 100;
 const scratch = createScratch();
 let gateway: Gateway | undefined;
 
@@ -37,39 +40,50 @@ describe('parking', () => {
     for (const session of sessions) expect((await session.call('whoami')).calls).toBe(1);
   });
 
-  test('at most 10 of one caller wait; the rest is told to come back', { timeout: 90_000 }, async () => {
-    gateway = await startGateway({
-      resources: [
-        serverBackend('never', 'counter-server', { env: { COUNTER_START_DELAY_MS: '3600000' }, scaling: { startTimeout: '4s' } }),
-      ],
+  // One sidecar, because each counts for itself.
+  const startWithout = (startTimeout: string) =>
+    startGateway({
+      workers: 1,
+      resources: [serverBackend('never', 'counter-server', { env: { COUNTER_START_DELAY_MS: '3600000' }, scaling: { startTimeout } })],
     });
+
+  test(`at most ${PLACES} wait for one backend; the rest is told at once to come back`, { timeout: 90_000 }, async () => {
+    gateway = await startWithout('8s');
     const url = gateway.backendUrl('never');
     const startedAt = Date.now();
     const answers = await Promise.all(
-      Array.from({ length: 16 }, async (_, id) => {
-        const answer = await post(url, initialize(id));
-        return {
-          status: answer.status,
-          id: answer.messages[0]?.id,
-          expected: id,
-          tookMs: Date.now() - startedAt,
-          retry: answer.headers.get('retry-after'),
-        };
+      Array.from({ length: PLACES + 10 }, async (_, id) => {
+        const { status, messages, headers } = await post(url, initialize(id));
+        return { status, ownId: messages[0]?.id === id, retry: Number(headers.get('retry-after')) > 0, tookMs: Date.now() - startedAt };
       }),
     );
-    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 503));
-    expect(answers.map(({ id }) => id)).toEqual(answers.map(({ expected }) => expected));
-    expect(answers.every(({ retry }) => Number(retry) > 0)).toBe(true);
-    expect(answers.filter(({ tookMs }) => tookMs < 2_500).length, JSON.stringify(answers)).toBe(6);
-    expect(answers.filter(({ tookMs }) => tookMs >= 3_500).length).toBe(10);
+    expect(answers.filter(({ status, ownId, retry }) => status !== 503 || !ownId || !retry)).toEqual([]);
+    const waited = answers.filter(({ tookMs }) => tookMs > 7_500).length;
+    expect([waited, answers.length - waited]).toEqual([PLACES, 10]);
+  });
+
+  test('a tool call that waits in vain is told so in band', { timeout: 60_000 }, async () => {
+    gateway = await startGateway({ resources: [serverBackend('gone', 'counter-server')] });
+    const session = await openSession(gateway.backendUrl('gone'));
+    gateway.writeResource(
+      serverBackend('gone', 'counter-server', { env: { COUNTER_START_DELAY_MS: '3600000' }, scaling: { startTimeout: '2s' }, replicas: 1 }),
+    );
+    const { pid } = await session.call('whoami');
+    await waitFor(
+      'the other process',
+      () => (gateway as Gateway).pids().filter(({ command }) => command.includes('counter-server')).length === 2,
+    );
+    await killAndWait(pid);
+    const call = { jsonrpc: '2.0', id: 'in vain', method: 'tools/call', params: { name: 'whoami', arguments: {} } };
+    const answer = await session.send(call);
+    expect([answer.status, answer.messages], answer.text).toMatchObject([
+      200,
+      [{ jsonrpc: '2.0', id: 'in vain', result: { isError: true, content: [{ type: 'text', text: expect.any(String) }] } }],
+    ]);
   });
 
   test('a client that goes away frees its place at once', { timeout: 60_000 }, async () => {
-    gateway = await startGateway({
-      resources: [
-        serverBackend('never', 'counter-server', { env: { COUNTER_START_DELAY_MS: '3600000' }, scaling: { startTimeout: '40s' } }),
-      ],
-    });
+    gateway = await startWithout('40s');
     const url = gateway.backendUrl('never');
     const send = (signal: AbortSignal) =>
       fetch(url, {
@@ -79,20 +93,12 @@ describe('parking', () => {
         signal,
       });
     const leaving = new AbortController();
-    const waiting = Array.from({ length: 10 }, () => send(leaving.signal).catch(() => 'gone'));
-    // The eleventh is refused as soon as ten wait.
-    await waitFor('ten to wait', async () => (await send(AbortSignal.timeout(1_000)).catch(() => undefined))?.status === 503, {
-      timeoutMs: 20_000,
-    });
+    const waiting = Array.from({ length: PLACES }, () => send(leaving.signal).catch(() => 'gone'));
+    // The next one is refused as soon as so many wait.
+    const next = () => send(AbortSignal.timeout(1_000)).catch((error: Error) => error);
+    await waitFor('all places to be taken', async () => ((await next()) as Response).status === 503, { timeoutMs: 20_000 });
     leaving.abort();
     await Promise.all(waiting);
-    await waitFor(
-      'a free place',
-      async () => {
-        const answer = await send(AbortSignal.timeout(1_500)).catch((error: Error) => error.name);
-        return answer === 'TimeoutError';
-      },
-      { timeoutMs: 20_000 },
-    );
+    await waitFor('a free place', async () => (await next()) instanceof Error, { timeoutMs: 20_000 });
   });
 });
