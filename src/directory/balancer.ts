@@ -33,12 +33,13 @@ export function createBalancer(now: () => number = Date.now): Balancer {
 
   const sessionLoad = ({ id }: Instance): number => (sessions.get(id) ?? 0) + (pending.get(id) ?? 0);
 
-  /** A new instance starts level with the least used one: it must not be flooded until it has caught up. */
-  const levelNewcomers = (candidates: readonly Instance[]): void => {
-    const known = candidates.map(({ id }) => requests.get(id)).filter((count) => count !== undefined);
-    if (known.length === candidates.length) return;
-    const level = known.length > 0 ? Math.min(...known) : 0;
-    for (const { id } of candidates) if (!requests.has(id)) requests.set(id, level);
+  /**
+   * Counts of instances that take part in every turn differ by one. Whoever is further behind was not there (it is new, was
+   * suspected, or not ready), and must not be flooded until it has caught up.
+   */
+  const levelLatecomers = (candidates: readonly Instance[]): void => {
+    const most = candidates.reduce((count, { id }) => Math.max(count, requests.get(id) ?? 0), 0);
+    for (const { id } of candidates) if ((requests.get(id) ?? -1) < most - 1) requests.set(id, Math.max(most - 1, 0));
   };
 
   return {
@@ -46,8 +47,9 @@ export function createBalancer(now: () => number = Date.now): Balancer {
       const ready = backend.instances.filter((instance) => instance.state === 'ready');
       if (ready.length === 0) return undefined;
       const preferred = ready.filter((instance) => instance.id !== avoid && !suspected(instance));
-      const candidates = preferred.length > 0 ? preferred : ready;
-      if (!forSession) levelNewcomers(candidates);
+      const untried = preferred.length > 0 ? preferred : ready.filter((instance) => instance.id !== avoid);
+      const candidates = untried.length > 0 ? untried : ready;
+      if (!forSession) levelLatecomers(candidates);
       // Ties go round, so that sidecars that know the same do not all choose the same.
       turn = (turn + 1) % candidates.length;
       let best = candidates[turn] as Instance;
