@@ -2,7 +2,7 @@
 
 import type { BackendName } from '../core/ids.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { Backend } from '../directory/snapshot.ts';
+import type { Backend, Instance } from '../directory/snapshot.ts';
 
 /** Clients give up at 60 s; the answer must be there before. */
 const MAX_WAIT_MS = 50_000;
@@ -26,13 +26,16 @@ export function createParking(directory: Directory): Parking {
 
   return {
     async wait(name, startTimeoutMs, caller, signal) {
+      const now = directory.snapshot().backends.get(name);
+      // Who need not wait is not counted among those who wait.
+      if (now?.instances.some(isReady)) return now;
       if ((perBackend.get(name) ?? 0) >= MAX_WAITING_PER_BACKEND) return 'too_many_waiting';
       if (caller !== undefined && (perCaller.get(caller) ?? 0) >= MAX_WAITING_PER_CALLER) return 'too_many_waiting';
       add(perBackend, name, 1);
       if (caller !== undefined) add(perCaller, caller, 1);
       const timeout = AbortSignal.timeout(Math.min(startTimeoutMs, MAX_WAIT_MS));
       try {
-        const snapshot = await directory.waitFor(name, (instance) => instance.state === 'ready', AbortSignal.any([signal, timeout]));
+        const snapshot = await directory.waitFor(name, isReady, AbortSignal.any([signal, timeout]));
         return snapshot.backends.get(name) ?? 'no_instance';
       } catch (error) {
         if (timeout.aborted && !signal.aborted) return 'no_instance';
@@ -43,6 +46,10 @@ export function createParking(directory: Directory): Parking {
       }
     },
   };
+}
+
+function isReady({ state }: Instance): boolean {
+  return state === 'ready';
 }
 
 function add(counts: Map<string, number>, key: string, by: number): void {

@@ -12,6 +12,9 @@ import type { Opening } from './request.ts';
 /** The record is worth a short wait, the session is not worth failing: without it everything works but recovery. */
 const STORE_TIMEOUT_MS = 2_000;
 
+/** Basic transport rules of every revision: "The session ID MUST only contain visible ASCII characters". */
+const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
+
 /** What becomes of the `mcp-session-id` of the upstream's answer. */
 export type SealedAnswer =
   | { readonly kind: 'keep' }
@@ -33,7 +36,9 @@ export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now 
   return async (opening, status, upstreamId) => {
     if (upstreamId === undefined) return { kind: 'keep' };
     // Ids on anything but an accepted `initialize` would leak the upstream's own id: some clients adopt it from any answer.
-    if (!opening || opening.stateless || status < 200 || status > 299) return { kind: 'remove' };
+    if (upstreamId === '' || !opening || opening.stateless || status < 200 || status > 299) return { kind: 'remove' };
+    // What a header cannot carry unchanged back to the server would make a session that never works.
+    if (!VISIBLE_ASCII.test(upstreamId)) return { kind: 'refuse', why: 'the server gave a session id that is not visible ASCII' };
     if (upstreamId.length > MAX_UPSTREAM_ID_CHARS)
       return { kind: 'refuse', why: `the server's session id has ${upstreamId.length} characters` };
 
