@@ -17,6 +17,8 @@ import { UpstreamUnreachable } from './upstream.ts';
 const RECOVERY_TIMEOUT_MS = 50_000;
 /** Instances that are tried in one recovery. */
 const MAX_ATTEMPTS = 3;
+/** A process that has just died is still in the directory for some milliseconds: so long a refused attempt waits for better news. */
+const REFUSED_WAIT_MS = 2_000;
 
 export interface LostRequest {
   readonly method: string;
@@ -98,7 +100,14 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
     return { kind: 'lost', record };
   };
 
-  const openElsewhere = async (request: LostRequest, record: SessionRecord, signal: AbortSignal): Promise<RecoverOutcome> => {
+  /** Waits a little for an instance that has not refused; whether one came, the next attempt finds out. */
+  const anotherReady = async ({ name }: Backend, refused: InstanceId, signal: AbortSignal): Promise<void> => {
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(REFUSED_WAIT_MS)]);
+    await directory.waitFor(name, ({ id, state }) => state === 'ready' && id !== refused, soon).catch(() => {});
+  };
+
+  const openElsewhere = async (request: LostRequest, lost: SessionRecord, signal: AbortSignal): Promise<RecoverOutcome> => {
+    let record = lost;
     let avoid = request.tried?.instance;
     let failure: unknown;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
@@ -106,19 +115,26 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
       if (typeof backend === 'string') return { kind: 'unavailable', code: backend };
       const instance = balancer.pick(backend, true, avoid);
       if (!instance) continue;
+      const target = { backend, instance, authority: request.authority, caller: request.caller };
       try {
-        const { upstreamId, warnings } = await reopener.reopen(
-          { backend, instance, authority: request.authority, caller: request.caller },
-          record,
-        );
+        const { upstreamId, warnings } = await reopener.reopen(target, record, signal);
         const binding = await store.rebind(record.key, record.binding.generation, { instance: instance.id, upstreamId });
-        if (!binding) return { kind: 'not-found' };
-        log.info({ backend: backend.name, instance: instance.id, generation: binding.generation, warnings }, 'session recovered');
-        return { kind: 'bound', instance, binding };
+        if (binding?.instance === instance.id && binding.upstreamId === upstreamId) {
+          log.info({ backend: backend.name, instance: instance.id, generation: binding.generation, warnings }, 'session recovered');
+          return { kind: 'bound', instance, binding };
+        }
+        // While it was being opened, its client ended the session, or the sweep of idle sessions took it.
+        void reopener.abandon(target, upstreamId);
+        const current = await store.read(record.key);
+        if (!current || current.end) return { kind: 'not-found' };
+        record = current;
       } catch (error) {
         failure = error;
         avoid = instance.id;
-        if (error instanceof UpstreamUnreachable) balancer.suspect(instance.id);
+        if (error instanceof UpstreamUnreachable) {
+          balancer.suspect(instance.id);
+          if (error.how === 'refused') await anotherReady(backend, instance.id, signal);
+        }
       }
     }
     log.warn({ backend: request.backend.name, err: failure }, 'session not recovered');
@@ -159,7 +175,10 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
     alive,
     recover: async (request) => {
       try {
-        return await recover(request);
+        const outcome = await recover(request);
+        // This request's own stream is the first one on the new instance: event ids that the client sends next are that one's.
+        if (request.method === 'GET' && outcome.kind === 'bound') await store.claimStream(request.grant.key).catch(() => {});
+        return outcome;
       } catch (error) {
         log.warn({ backend: request.backend.name, err: error }, 'recovery failed');
         return { kind: 'unavailable', code: 'recovery_failed' };

@@ -26,8 +26,16 @@ export interface Reopener {
    * answered 404 or 400 to a ping. Anything else counts as alive, so that no session is opened twice on a guess.
    */
   alive(target: SessionTarget, upstreamId: UpstreamSessionId): Promise<boolean>;
-  /** Throws UpstreamUnreachable, or an Error that says which step the instance refused. */
-  reopen(target: SessionTarget, record: SessionRecord): Promise<{ upstreamId: UpstreamSessionId; warnings: readonly string[] }>;
+  /** Throws UpstreamUnreachable, an Error that says which step the instance refused, or the signal's reason. */
+  reopen(target: SessionTarget, record: SessionRecord, signal: AbortSignal): Promise<Reopened>;
+  /** Ends a session that has been opened in vain. Never throws: its instance ends it for idleness otherwise. */
+  abandon(target: SessionTarget, upstreamId: UpstreamSessionId): Promise<void>;
+}
+
+export interface Reopened {
+  readonly upstreamId: UpstreamSessionId;
+  /** What the new session refused to take over of the old one. */
+  readonly warnings: readonly string[];
 }
 
 export function createReopener(call: CallUpstream): Reopener {
@@ -36,6 +44,7 @@ export function createReopener(call: CallUpstream): Reopener {
     message: string,
     extra: Record<string, string>,
     timeoutMs: number,
+    signal?: AbortSignal,
     until?: (text: Buffer) => boolean,
   ) =>
     call({
@@ -51,8 +60,22 @@ export function createReopener(call: CallUpstream): Reopener {
       },
       body: message,
       timeoutMs,
+      ...(signal ? { signal } : {}),
       ...(until ? { until } : {}),
     });
+
+  const abandon = async (target: SessionTarget, upstreamId: UpstreamSessionId): Promise<void> => {
+    if (!upstreamId) return;
+    await call({
+      method: 'DELETE',
+      instance: target.instance,
+      backend: target.backend,
+      authority: target.authority,
+      headers: { 'mcp-session-id': upstreamId, ...Object.fromEntries(identityHeaders(target.caller)) },
+      body: '',
+      timeoutMs: FOLLOW_UP_TIMEOUT_MS,
+    }).catch(() => {});
+  };
 
   return {
     async alive(target, upstreamId) {
@@ -63,6 +86,7 @@ export function createReopener(call: CallUpstream): Reopener {
           `{"jsonrpc":"2.0","id":"${id}","method":"ping"}`,
           { 'mcp-session-id': upstreamId },
           PING_TIMEOUT_MS,
+          undefined,
           (text) => text.includes(id),
         );
         return answer.status !== 404 && answer.status !== 400;
@@ -71,13 +95,14 @@ export function createReopener(call: CallUpstream): Reopener {
       }
     },
 
-    async reopen(target, record) {
+    async reopen(target, record, signal) {
       const id = newId();
       const opened = await post(
         target,
         `{"jsonrpc":"2.0","id":"${id}","method":"initialize","params":${record.initialize}}`,
         {},
         INITIALIZE_TIMEOUT_MS,
+        signal,
         (text) => text.includes(id),
       );
       if (opened.status < 200 || opened.status > 299) throw new Error(`initialize was answered with HTTP ${opened.status}`);
@@ -86,22 +111,32 @@ export function createReopener(call: CallUpstream): Reopener {
       const upstreamId = String(opened.headers['mcp-session-id'] ?? '') as UpstreamSessionId;
       const session = { ...(upstreamId ? { 'mcp-session-id': upstreamId } : {}), 'mcp-protocol-version': version };
 
-      const initialized = await post(target, '{"jsonrpc":"2.0","method":"notifications/initialized"}', session, FOLLOW_UP_TIMEOUT_MS);
-      if (initialized.status > 299) throw new Error(`notifications/initialized was answered with HTTP ${initialized.status}`);
+      try {
+        const notification = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
+        const initialized = await post(target, notification, session, FOLLOW_UP_TIMEOUT_MS, signal);
+        if (initialized.status > 299) throw new Error(`notifications/initialized was answered with HTTP ${initialized.status}`);
+      } catch (error) {
+        void abandon(target, upstreamId);
+        throw error;
+      }
 
       const warnings: string[] = [];
       for (const [method, params] of followUps(record)) {
         const followUp = newId();
         const message = JSON.stringify({ jsonrpc: '2.0', id: followUp, method, params });
         try {
-          const answer = await post(target, message, session, FOLLOW_UP_TIMEOUT_MS, (text) => text.includes(followUp));
+          const answer = await post(target, message, session, FOLLOW_UP_TIMEOUT_MS, signal, (text) => text.includes(followUp));
           if (answer.status > 299) warnings.push(`${method} was answered with HTTP ${answer.status}`);
         } catch (error) {
           warnings.push(`${method}: ${(error as Error).message}`);
+          // A client waits: with hundreds of subscriptions, one time-out for each would be the end of it.
+          break;
         }
       }
       return { upstreamId, warnings };
     },
+
+    abandon,
   };
 }
 
