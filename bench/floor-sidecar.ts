@@ -31,6 +31,8 @@ const decisionFor = (way: 'session' | 'initialize', { port }: Pod): Forward => (
   corsOrigin: undefined,
   rpcId: undefined,
   facts: NO_FACTS,
+  opening: undefined,
+  ending: undefined,
 });
 const ofSession = new Map(pods.map((pod) => [pod.pod, decisionFor('session', pod)]));
 const ofInitialize = pods.map((pod) => decisionFor('initialize', pod));

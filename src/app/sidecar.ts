@@ -24,10 +24,12 @@ import { createUpstreamClient } from '../http/upstream-client.ts';
 import { localCaller } from '../identity/principal.ts';
 import { createKeyRing, parseRing, type RingDocument } from '../session/key-ring.ts';
 import { createSealer } from '../session/seal.ts';
+import { createSessionIds } from '../session/session-id.ts';
 import type { SessionStore } from '../session/store.ts';
 import { linkStore } from '../session/store-link.ts';
+import { createTicketWriter } from '../session/ticket.ts';
 import { createUseLog } from '../session/use-log.ts';
-import { createLogger } from '../telemetry/logger.ts';
+import { bufferedStderr, createLogger, createRequestLine } from '../telemetry/logger.ts';
 import { createRequestTelemetry, createSidecarGauges } from '../telemetry/requests.ts';
 import { createClosers } from './closers.ts';
 
@@ -51,7 +53,8 @@ export interface SidecarOptions {
 
 /** Runs until the signal fires (then leaves without losing a request) or the supervisor is gone (then ends at once). */
 export async function runSidecar(options: SidecarOptions, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-  const log = createLogger({ level: options.logLevel, process: options.name });
+  const logOptions = { level: options.logLevel, process: options.name, stream: bufferedStderr() };
+  const log = createLogger(logOptions);
   const closers = createClosers();
   try {
     const connection = await connectLink(options.link);
@@ -59,12 +62,15 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     const gone = new Promise<'gone'>((resolve) => connection.onClose(() => resolve('gone')));
     const dismissed = new Promise<'dismissed'>((resolve) => connection.onNotification('sidecar/dismiss', () => resolve('dismissed')));
 
+    let forgetOpened = (): void => {};
     const ring = new Promise<ReturnType<typeof createKeyRing>>((resolve) => {
       let live: ReturnType<typeof createKeyRing> | undefined;
       connection.onNotification('keys/ring', (document: RingDocument) => {
         const keys = parseRing(document);
-        if (live) live.replace(keys);
-        else {
+        if (live) {
+          live.replace(keys);
+          forgetOpened();
+        } else {
           live = createKeyRing(keys);
           resolve(live);
         }
@@ -76,6 +82,8 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     const { store, feed } = linkStore(connection, balancer.report);
     connection.listen();
     const sealer = createSealer(await ring);
+    const sessionIds = createSessionIds(sealer);
+    forgetOpened = sessionIds.forget;
     await synced;
 
     const useLog = createUseLog(store);
@@ -95,6 +103,8 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
       parking,
       recovery,
       sealer,
+      sessionIds,
+      tickets: createTicketWriter(sealer),
       store,
       feed,
       useLog,
@@ -110,7 +120,7 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     const registry = new Registry();
     collectDefaultMetrics({ register: registry, prefix: 'mcp_sidecar_' });
     createSidecarGauges(registry, { backends: () => directory.snapshot().backends.size, ready: () => readyInstances(directory) });
-    const record = createRequestTelemetry(registry, log);
+    const record = createRequestTelemetry(registry, createRequestLine(logOptions));
     connection.onRequest('sidecar/metrics', () => registry.getMetricsAsJSON());
 
     const http = await startSidecarServer({

@@ -17,10 +17,11 @@ export interface Asked {
   readonly single: RpcFields | undefined;
 }
 
-const NOTHING: Asked = { kind: 'asked', messages: [], batch: false, complete: true, single: undefined };
+/** What GET and DELETE ask. */
+export const NOTHING_ASKED: Asked = { kind: 'asked', messages: [], batch: false, complete: true, single: undefined };
 
 export function readBody(request: GatewayRequest, shaped: Shaped): Asked | Answer {
-  if (request.method !== 'POST') return NOTHING;
+  if (request.method !== 'POST') return NOTHING_ASKED;
   const seen = peek(request.body, { complete: request.bodyComplete });
   switch (seen.kind) {
     case 'invalid':

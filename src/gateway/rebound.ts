@@ -19,7 +19,7 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
   if (!ticket || !isFor(ticket, request)) return refuse('session_not_found');
   const backend = snapshot.backends.get(ticket.backend);
   if (!backend) return refuse('unknown_backend');
-  const set = [...identityHeaders(ticket.caller)];
+  const set = identityHeaders(ticket.caller);
   if (ticket.upstreamId) set.push(['mcp-session-id', ticket.upstreamId]);
   const facts = { ...ticket.facts, instance: ticket.instance, recovered: true };
   const initialize = ticket.kind === 'initialize' ? peek(request.body, { complete: request.bodyComplete }) : undefined;
@@ -39,7 +39,8 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
     corsOrigin: undefined,
     rpcId: ticket.rpcId,
     facts,
-    ...(opening ? { opening } : {}),
+    opening,
+    ending: undefined,
   };
 }
 

@@ -39,14 +39,14 @@ export interface GatewayRequest {
 
 /** What the access log entry of this request will say. */
 export type RequestFacts = {
-  readonly backend?: string;
-  readonly method?: string;
-  readonly tool?: string;
-  readonly tenant?: string;
-  readonly subject?: string;
-  readonly instance?: string;
-  readonly reason?: string;
-  readonly recovered?: boolean;
+  readonly backend?: string | undefined;
+  readonly method?: string | undefined;
+  readonly tool?: string | undefined;
+  readonly tenant?: string | undefined;
+  readonly subject?: string | undefined;
+  readonly instance?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly recovered?: boolean | undefined;
 };
 
 /** Let the request through to `upstream`. */
@@ -73,9 +73,9 @@ export interface Forward {
   readonly rpcId: string | number | undefined;
   readonly facts: RequestFacts;
   /** What sealing needs when the answer to `initialize` comes by. */
-  readonly opening?: Opening;
+  readonly opening: Opening | undefined;
   /** Session whose DELETE this is: the access log reports its outcome. */
-  readonly ending?: string;
+  readonly ending: string | undefined;
 }
 
 /** Everything that `sealAnswer` needs to know of an `initialize`: it may run in another process than the decision. */

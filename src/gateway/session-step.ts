@@ -3,150 +3,152 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { SealedSessionId } from '../core/ids.ts';
 import type { Instance } from '../directory/snapshot.ts';
-import { type Grant, openSessionId } from '../session/session-id.ts';
+import type { Grant } from '../session/session-id.ts';
 import type { Binding, SessionChange, SessionNews } from '../session/store.ts';
-import type { AuthorizeDependencies, Case } from './authorize.ts';
-import { allReplayable, forward, ticketCaller } from './forward.ts';
+import type { AuthorizeDependencies } from './authorize.ts';
+import { type Case, factsOf } from './case.ts';
+import { allReplayable, forward } from './forward.ts';
 import type { LostRequest, NotRecovered } from './recover.ts';
 import { bare, refuse, refuseCapacity } from './refusal.ts';
 import type { Decision } from './request.ts';
+import { refuseTools } from './tool-policy.ts';
 
 /** How long a session request may wait for the store when the feed is silent. */
 const STORE_LIMIT_MS = 50;
 
 /** A session request whose id has been opened. */
-interface Located extends Case {
+interface Located {
+  readonly theCase: Case;
   readonly id: SealedSessionId;
   readonly grant: Grant;
 }
 
+interface Sending {
+  readonly recovered: boolean;
+  readonly dropLastEventId: boolean;
+  /** Recovery has had its say: what the instance answers now is the answer. */
+  readonly again: boolean;
+}
+
+const FIRST_TRY: Sending = { recovered: false, dropLastEventId: false, again: false };
+
 export type SessionStep = (theCase: Case, id: SealedSessionId) => Decision | Promise<Decision>;
 
 export function createSessionStep(dependencies: AuthorizeDependencies): SessionStep {
-  const { feed, store, useLog, sealer, recovery, toolLists, toolHints, onRevocationOutage, now = Date.now } = dependencies;
+  const { feed, store, useLog, sessionIds, tickets, recovery, toolLists, toolHints, onRevocationOutage, now = Date.now } = dependencies;
 
-  const notFound = ({ asked, facts }: Case): Decision => refuse('session_not_found', { rpcId: asked.single?.id, facts });
+  const notFound = (theCase: Case): Decision => refuse('session_not_found', { rpcId: theCase.asked.single?.id, facts: factsOf(theCase) });
 
   const continueWith = (located: Located, news: SessionNews | undefined): Decision | Promise<Decision> => {
-    if (news?.ended) return located.request.method === 'DELETE' ? bare(200, located.facts) : notFound(located);
-    const binding = news?.binding ?? { generation: 0, instance: located.grant.instance, upstreamId: located.grant.upstreamId };
-    const instance = located.backend.instances.find((candidate) => candidate.id === binding.instance);
+    const { theCase, grant } = located;
+    if (news?.ended) return theCase.request.method === 'DELETE' ? bare(200, factsOf(theCase)) : notFound(theCase);
+    const refused = refuseTools(theCase);
+    if (refused) return refused;
+    const binding = news?.binding ?? { generation: 0, instance: grant.instance, upstreamId: grant.upstreamId };
+    const instance = theCase.backend.instances.find((candidate) => candidate.id === binding.instance);
     // The instance is gone, and with it the session: no need to ask a pod. Some servers would even answer 400 instead of 404.
     if (!instance) return recover(located, undefined);
-    if (needsMore(located, binding)) return prepare(located, instance, binding);
-    return send(located, instance, binding, { recovered: false, dropLastEventId: false });
+    if (needsMore(theCase, binding)) return prepare(located, instance, binding);
+    return send(located, instance, binding, FIRST_TRY);
   };
 
   /** The few requests that wait for something before they go on. */
   const prepare = async (located: Located, instance: Instance, binding: Binding): Promise<Decision> => {
-    const { request, asked, grant } = located;
+    const { theCase, grant } = located;
+    const { request, asked } = theCase;
     // A body beyond Envoy's replay buffer cannot be sent twice: find out first whether its session lives.
-    if (!asked.complete && !(await recovery.alive(lostRequest(located, binding), instance, binding.upstreamId)))
-      return recover(located, binding);
-    const change = changeOf(located);
+    const known = asked.complete || (await recovery.alive(lostRequest(located, binding), instance, binding.upstreamId));
+    if (!known) return recover(located, binding);
+    const change = changeOf(theCase);
     if (change) await store.note(grant.key, change);
     if (request.method === 'DELETE') await store.end(grant.key, 'ending');
     const dropLastEventId = request.headers.lastEventId !== undefined && (await store.claimStream(grant.key));
-    return send(located, instance, binding, { recovered: false, dropLastEventId });
+    return send(located, instance, binding, { ...FIRST_TRY, dropLastEventId });
   };
 
   const recover = async (located: Located, tried: Binding | undefined): Promise<Decision> => {
     const outcome = await recovery.recover(lostRequest(located, tried));
-    if (!('instance' in outcome)) return answerOf(outcome, located);
-    return send(located, outcome.instance, outcome.binding, { recovered: outcome.kind === 'bound', dropLastEventId: true });
+    if (!('instance' in outcome)) return answerOf(outcome, located.theCase);
+    return send(located, outcome.instance, outcome.binding, { recovered: outcome.kind === 'bound', dropLastEventId: true, again: true });
   };
 
-  const send = (
-    located: Located,
-    instance: Instance,
-    binding: Binding,
-    { recovered, dropLastEventId }: { readonly recovered: boolean; readonly dropLastEventId: boolean },
-  ): Decision | Promise<Decision> => {
-    const { request, shaped, backend, caller, asked, id } = located;
-    const session = { id, upstreamId: binding.upstreamId };
-    if (toolLists.wanted(asked, backend))
-      return toolLists.answer(located, instance, { ...session, recover: () => recover(located, binding) });
-    const replayable =
-      allReplayable(asked.messages) || toolHints.replayable(asked, backend, instance, binding.upstreamId, request.authority);
-    return forward(
-      {
-        request,
-        backend,
-        query: shaped.query,
-        instance,
-        caller,
-        kind: 'session',
-        session,
-        replayable,
-        rpcId: asked.single?.idValue,
-        facts: { ...located.facts, instance: instance.id, ...(recovered ? { recovered } : {}) },
-        charged: false,
-        dropLastEventId,
-        ...(request.method === 'DELETE' ? { ending: located.grant.key } : {}),
-      },
-      sealer,
-      now(),
-    );
+  const send = (located: Located, instance: Instance, binding: Binding, how: Sending): Decision | Promise<Decision> => {
+    const { theCase, id, grant } = located;
+    const { request, backend, asked } = theCase;
+    const { upstreamId } = binding;
+    if (toolLists.wanted(asked, backend)) {
+      return toolLists.answer(theCase, instance, { id, upstreamId, recover: how.again ? undefined : () => recover(located, binding) });
+    }
+    return forward({
+      theCase,
+      instance,
+      kind: 'session',
+      session: { id, upstreamId },
+      replayable: allReplayable(asked.messages) || toolHints.replayable(asked, backend, instance, upstreamId, request.authority),
+      recovered: how.recovered,
+      dropLastEventId: how.dropLastEventId,
+      opening: undefined,
+      ending: request.method === 'DELETE' ? grant.key : undefined,
+      tickets,
+      now: now(),
+    });
   };
 
   /** The feed is silent, so a revocation or rebinding may have been missed. */
   const askStore = async (located: Located): Promise<Decision> => {
+    const { theCase, grant } = located;
     try {
-      const record = await Promise.race([store.read(located.grant.key), rejectAfter(STORE_LIMIT_MS)]);
+      const record = await Promise.race([store.read(grant.key), rejectAfter(STORE_LIMIT_MS)]);
       return continueWith(located, record && { key: record.key, binding: record.binding, ended: record.end !== undefined });
     } catch {
-      if (onRevocationOutage === 'allow') return continueWith(located, feed.find(located.grant.key));
-      return refuse('state_unavailable', { rpcId: located.asked.single?.id, facts: located.facts });
+      if (onRevocationOutage === 'allow') return continueWith(located, feed.find(grant.key));
+      return refuse('state_unavailable', { rpcId: theCase.asked.single?.id, facts: factsOf(theCase) });
     }
   };
 
   return (theCase, id) => {
     const { asked, backend, caller } = theCase;
-    if (asked.single?.method === 'initialize') return refuse('session_with_initialize', { rpcId: asked.single.id, facts: theCase.facts });
-    const grant = openSessionId(sealer, id);
+    if (asked.single?.method === 'initialize') {
+      return refuse('session_with_initialize', { rpcId: asked.single.id, facts: factsOf(theCase) });
+    }
+    const grant = sessionIds.open(id);
     // One answer for all: whoever tries ids learns nothing from the difference between unknown, foreign and expired.
     if (!grant || grant.backend !== backend.name || !timingSafeEqual(grant.caller, caller.hash)) return notFound(theCase);
     if (grant.issuedAt * 1000 + backend.sessions.maxAgeMs <= now()) return notFound(theCase);
     useLog.used(grant.key);
-    const located: Located = { ...theCase, id, grant };
+    const located: Located = { theCase, id, grant };
     return feed.fresh() ? continueWith(located, feed.find(grant.key)) : askStore(located);
   };
 }
 
-function lostRequest({ request, asked, backend, grant, caller }: Located, tried: Binding | undefined): LostRequest {
-  return {
-    method: request.method,
-    messages: asked.messages,
-    backend,
-    grant,
-    caller: ticketCaller(caller),
-    authority: request.authority,
-    tried,
-  };
+function lostRequest({ theCase, grant }: Located, tried: Binding | undefined): LostRequest {
+  const { request, asked, backend, caller } = theCase;
+  return { method: request.method, messages: asked.messages, backend, grant, caller, authority: request.authority, tried };
 }
 
-function answerOf(outcome: NotRecovered, { asked, facts }: Case): Decision {
+function answerOf(outcome: NotRecovered, theCase: Case): Decision {
+  const rpcId = theCase.asked.single?.id;
   switch (outcome.kind) {
     case 'dropped':
-      return bare(202, { ...facts, recovered: true });
+      return bare(202, factsOf(theCase, undefined, true));
     case 'ended':
-      return bare(200, facts);
+      return bare(200, factsOf(theCase));
     case 'not-found':
-      return refuse('session_not_found', { rpcId: asked.single?.id, facts });
+      return refuse('session_not_found', { rpcId, facts: factsOf(theCase) });
     case 'unavailable':
-      return refuseCapacity(outcome.code, asked.single?.method, { rpcId: asked.single?.id, facts });
+      return refuseCapacity(outcome.code, theCase.asked.single?.method, { rpcId, facts: factsOf(theCase) });
     default:
       return outcome satisfies never;
   }
 }
 
-function needsMore(located: Located, binding: Binding): boolean {
-  const { request, asked } = located;
-  if (request.method === 'DELETE' || !asked.complete || changeOf(located) !== undefined) return true;
+function needsMore(theCase: Case, binding: Binding): boolean {
+  const { request, asked } = theCase;
+  if (request.method === 'DELETE' || !asked.complete || changeOf(theCase) !== undefined) return true;
   return request.headers.lastEventId !== undefined && binding.generation > 0;
 }
 
-function changeOf({ asked: { single } }: Located): SessionChange | undefined {
+function changeOf({ asked: { single } }: Case): SessionChange | undefined {
   if (single?.method === 'logging/setLevel' && single.level !== undefined) return { kind: 'level', level: single.level };
   if (single?.uri === undefined) return undefined;
   if (single.method === 'resources/subscribe') return { kind: 'subscribe', uri: single.uri };

@@ -5,9 +5,8 @@ import { filterToolsList } from '../core/list-filter.ts';
 import { mapSseData } from '../core/sse.ts';
 import { type CompiledToolRules, compileToolRules, toolAllowed } from '../core/tool-rules.ts';
 import type { Backend, Instance, ToolRules } from '../directory/snapshot.ts';
-import type { Case } from './authorize.ts';
 import type { Asked } from './body.ts';
-import { ticketCaller } from './forward.ts';
+import { type Case, factsOf } from './case.ts';
 import { identityHeaders } from './identity-headers.ts';
 import { refuse } from './refusal.ts';
 import type { Answer, Decision, RequestFacts } from './request.ts';
@@ -38,18 +37,19 @@ function allowed(rules: ToolRules, name: string): boolean {
 }
 
 /** A refusal when a call is not allowed; a batch is refused as a whole. */
-export function refuseTools(asked: Asked, backend: Backend, facts: RequestFacts): Answer | undefined {
-  const rules = backend.tools;
+export function refuseTools(theCase: Case): Answer | undefined {
+  const { asked } = theCase;
+  const rules = theCase.backend.tools;
   if (!rules) return undefined;
   if (asked.batch && asked.messages.some((message) => message.method === 'tools/list')) {
-    return refuse('invalid_request', { data: 'tools/list inside a batch cannot be filtered: send it alone', facts });
+    return refuse('invalid_request', { data: 'tools/list inside a batch cannot be filtered: send it alone', facts: factsOf(theCase) });
   }
   for (const message of asked.messages) {
     if (message.method !== 'tools/call') continue;
     // A call without a readable name is no call that a rule can allow.
     if (message.name !== undefined && allowed(rules, message.name)) continue;
-    if (asked.batch) return refuse('invalid_request', { data: 'a call in the batch is not allowed', facts });
-    return refuse('tool_not_allowed', { rpcId: message.id, message: `Unknown tool: ${message.name ?? ''}`, facts });
+    if (asked.batch) return refuse('invalid_request', { data: 'a call in the batch is not allowed', facts: factsOf(theCase) });
+    return refuse('tool_not_allowed', { rpcId: message.id, message: `Unknown tool: ${message.name ?? ''}`, facts: factsOf(theCase) });
   }
   return undefined;
 }
@@ -58,7 +58,7 @@ export function refuseTools(asked: Asked, backend: Backend, facts: RequestFacts)
 export interface ListSession {
   readonly id: SealedSessionId;
   readonly upstreamId: UpstreamSessionId;
-  readonly recover: () => Promise<Decision>;
+  readonly recover: (() => Promise<Decision>) | undefined;
 }
 
 export interface ToolLists {
@@ -73,7 +73,7 @@ export function createToolLists(call: CallUpstream): ToolLists {
 
     async answer(theCase, instance, session) {
       const { request, shaped, backend, caller, asked } = theCase;
-      const facts = { ...theCase.facts, instance: instance.id };
+      const facts = factsOf(theCase, instance.id);
       const rpcId = asked.single?.id;
       let upstream: UpstreamAnswer;
       try {
@@ -83,7 +83,7 @@ export function createToolLists(call: CallUpstream): ToolLists {
           backend,
           authority: request.authority,
           query: shaped.query,
-          headers: { ...passedHeaders(theCase), ...Object.fromEntries(identityHeaders(ticketCaller(caller))), ...sessionHeader(session) },
+          headers: { ...passedHeaders(theCase), ...Object.fromEntries(identityHeaders(caller)), ...sessionHeader(session) },
           body: request.body,
           timeoutMs: LIST_TIMEOUT_MS,
           signal: request.signal,
@@ -91,9 +91,9 @@ export function createToolLists(call: CallUpstream): ToolLists {
       } catch (error) {
         if (!(error instanceof UpstreamUnreachable)) throw error;
         // A list may be asked for twice: whatever broke, a lost session is opened again, and the list read there.
-        return session ? session.recover() : refuse('list_unavailable', { rpcId, facts });
+        return session?.recover?.() ?? refuse('list_unavailable', { rpcId, facts });
       }
-      if (upstream.status === 404 && session) return session.recover();
+      if (upstream.status === 404 && session?.recover) return session.recover();
       return filtered(upstream, theCase, session, facts);
     },
   };

@@ -7,6 +7,7 @@ import { peek, type RpcMessage } from '../core/rpc-peek.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Instance } from '../directory/snapshot.ts';
+import { namesOf } from '../gateway/case.ts';
 import type { Parking } from '../gateway/parking.ts';
 import type { NotRecovered, Recovery } from '../gateway/recover.ts';
 import { bare, refuse, refuseCapacity } from '../gateway/refusal.ts';
@@ -34,25 +35,42 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
   const { recovery, directory, balancer, parking, sealer, log, now = Date.now } = dependencies;
 
   /** Envoy follows this itself, and only this: see `allow_listed_routes` in envoy/envoy.yaml. */
-  const sendRound = (ticket: TicketA, instance: Instance, upstreamId: UpstreamSessionId | undefined): Answer => ({
-    kind: 'answer',
-    status: 307,
-    headers: [
-      ['location', `${ticket.scheme}://${ticket.authority}${ticket.path}`],
-      [TICKET_B_HEADER, sealTicketB(sealer, { ...ticket, instance: instance.id, address: instance.address, upstreamId }, now())],
-    ],
-    body: '',
-    facts: {},
-  });
+  const sendRound = ({ ticket, request, messages }: Retry, instance: Instance, upstreamId: UpstreamSessionId | undefined): Answer => {
+    const path = `/adapters/${ticket.backend}/mcp${queryOf(request.url ?? '')}`;
+    const [single] = messages.length === 1 ? messages : [];
+    const rebound = sealTicketB(
+      sealer,
+      {
+        ...ticket,
+        requestId: String(request.headers['x-request-id']),
+        method: request.method ?? '',
+        path,
+        instance: instance.id,
+        address: instance.address,
+        upstreamId,
+        rpcId: single?.idValue,
+        facts: {
+          ...namesOf(messages.length > 1, single),
+          backend: ticket.backend,
+          tenant: ticket.caller.tenant,
+          subject: ticket.caller.subject,
+        },
+      },
+      now(),
+    );
+    const headers = [['location', `${ticket.scheme}://${ticket.authority}${path}`] as const, [TICKET_B_HEADER, rebound] as const];
+    return { kind: 'answer', status: 307, headers, body: '', facts: {} };
+  };
 
-  const retrySession = async (ticket: TicketA, request: IncomingMessage, messages: readonly RpcMessage[]): Promise<Answer> => {
+  const retrySession = async (retry: Retry): Promise<Answer> => {
+    const { ticket, request, messages } = retry;
     const grant = ticket.sessionId && openSessionId(sealer, ticket.sessionId);
     const backend = directory.snapshot().backends.get(ticket.backend);
     const rpcId = messages.length === 1 ? messages[0]?.id : undefined;
     if (!grant || !backend) return refuse('session_not_found', { rpcId });
     const upstreamId = (request.headers['mcp-session-id'] ?? '') as UpstreamSessionId;
     const outcome = await recovery.recover({
-      method: ticket.method,
+      method: request.method ?? '',
       messages,
       backend,
       grant,
@@ -60,12 +78,13 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
       authority: ticket.authority,
       tried: { instance: ticket.tried, upstreamId },
     });
-    if ('instance' in outcome) return sendRound(ticket, outcome.instance, outcome.binding.upstreamId);
+    if ('instance' in outcome) return sendRound(retry, outcome.instance, outcome.binding.upstreamId);
     return answerOf(outcome, messages[0]?.method, rpcId);
   };
 
   /** No session yet: any other instance will do. */
-  const retryElsewhere = async (ticket: TicketA, messages: readonly RpcMessage[], signal: AbortSignal): Promise<Answer> => {
+  const retryElsewhere = async (retry: Retry, signal: AbortSignal): Promise<Answer> => {
+    const { ticket, messages } = retry;
     const options = { rpcId: messages.length === 1 ? messages[0]?.id : undefined };
     balancer.suspect(ticket.tried);
     const known = directory.snapshot().backends.get(ticket.backend);
@@ -73,19 +92,33 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
     const backend = await parking.wait(ticket.backend, known.startTimeoutMs, undefined, signal);
     if (typeof backend === 'string') return refuseCapacity(backend, messages[0]?.method, options);
     const instance = balancer.pick(backend, ticket.kind === 'initialize', ticket.tried);
-    return instance ? sendRound(ticket, instance, undefined) : refuseCapacity('no_instance', messages[0]?.method, options);
+    return instance ? sendRound(retry, instance, undefined) : refuseCapacity('no_instance', messages[0]?.method, options);
   };
 
   return async (request, body, signal) => {
     const ticket = openTicketA(sealer, String(request.headers[TICKET_A_HEADER] ?? ''), now());
-    if (!ticket || ticket.requestId !== request.headers['x-request-id'] || ticket.method !== request.method) {
+    if (!ticket) {
       log.warn({ requestId: request.headers['x-request-id'] }, 'retry without a valid ticket');
       return refuse('internal_error');
     }
     const seen = peek(body, { complete: true });
     const messages = seen.kind === 'single' ? [seen.message] : seen.kind === 'batch' ? seen.messages : [];
-    return ticket.kind === 'session' ? retrySession(ticket, request, messages) : retryElsewhere(ticket, messages, signal);
+    const retry: Retry = { ticket, request, messages };
+    return ticket.kind === 'session' ? retrySession(retry) : retryElsewhere(retry, signal);
   };
+}
+
+/** A request that Envoy has brought here, with what pass 1 said of it. */
+interface Retry {
+  readonly ticket: TicketA;
+  readonly request: IncomingMessage;
+  readonly messages: readonly RpcMessage[];
+}
+
+/** Pass 1 has rewritten the path to the server's own, but the query is the client's. */
+function queryOf(url: string): string {
+  const at = url.indexOf('?');
+  return at < 0 ? '' : url.slice(at);
 }
 
 function answerOf(outcome: NotRecovered, method: string | undefined, rpcId: string | undefined): Answer {

@@ -34,14 +34,14 @@ export async function startSidecarServer({ socket, answerRetry, ready, log }: Si
   };
 
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
-    answer(request, response).then(
-      (decided) => write(response, decided),
-      (err: unknown) => {
+    // Writing may throw too: what a client sent is in some answers, and Node refuses it as a header value.
+    answer(request, response)
+      .then((decided) => write(response, decided))
+      .catch((err: unknown) => {
         if (response.destroyed) return;
         log.error({ err, requestId: request.headers['x-request-id'] }, 'answer failed');
         write(response, refuse('internal_error'));
-      },
-    );
+      });
   });
   rmSync(socket, { force: true });
   await new Promise<void>((resolve, reject) => {
@@ -62,7 +62,11 @@ function readiness(ready: boolean): Answer {
 }
 
 function write(response: ServerResponse, { status, headers, body }: Answer): void {
-  response.writeHead(status, headers.flat());
+  // Bytes above 127 came as UTF-8 and go out as the same bytes: Node writes header values as Latin-1.
+  response.writeHead(
+    status,
+    headers.flatMap(([name, value]) => [name, Buffer.from(value).toString('latin1')]),
+  );
   response.end(body);
 }
 

@@ -9,6 +9,8 @@ const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 /** Below the 5 s after which Node servers close an idle connection. */
 const IDLE_MS = 4_000;
 const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']);
+/** What a connection says that was taken from the pool although its server had left it. */
+const STALE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 export interface UpstreamClient {
   readonly call: CallUpstream;
@@ -44,18 +46,28 @@ function call(request: UpstreamRequest, plain: HttpAgent, tls: HttpsAgent): Prom
     signal,
   };
   return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException): void => {
-      if (request.signal?.aborted) reject(request.signal.reason as Error);
-      else reject(new UpstreamUnreachable(NOT_CONNECTED.has(error.code ?? '') ? 'refused' : 'broken', error));
+    const attempt = (reuse: boolean): void => {
+      const fail = (error: NodeJS.ErrnoException): void => {
+        if (request.signal?.aborted) reject(request.signal.reason as Error);
+        // The server had closed the idle connection, or died since: a new connection tells which. Nothing that is sent here does
+        // harm when it arrives twice.
+        else if (outgoing.reusedSocket && STALE.has(error.code ?? '')) attempt(false);
+        else reject(new UpstreamUnreachable(NOT_CONNECTED.has(error.code ?? '') ? 'refused' : 'broken', error));
+      };
+      const answered = (answer: IncomingMessage): void => {
+        outgoing.off('error', fail).on('error', () => {});
+        read(answer, request.until).then(resolve, (error: Error) => {
+          if (request.signal?.aborted) reject(request.signal.reason as Error);
+          else reject(new UpstreamUnreachable('broken', error));
+        });
+      };
+      const outgoing = secure
+        ? httpsRequest({ ...options, agent: reuse && tls, servername: hostOf(authority) }, answered)
+        : httpRequest({ ...options, agent: reuse && plain }, answered);
+      outgoing.on('error', fail);
+      outgoing.end(body);
     };
-    const answered = (answer: IncomingMessage): void => {
-      read(answer, request.until).then(resolve, fail);
-    };
-    const outgoing = secure
-      ? httpsRequest({ ...options, agent: tls, servername: hostOf(authority) }, answered)
-      : httpRequest({ ...options, agent: plain }, answered);
-    outgoing.on('error', fail);
-    outgoing.end(body);
+    attempt(true);
   });
 }
 

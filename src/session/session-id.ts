@@ -1,5 +1,6 @@
 // The session id that clients see: how a grant is written into it and read back. Wire format: docs/session-id.md.
 
+import { createBoundedCache } from '../core/bounded-cache.ts';
 import type { BackendName, InstanceId, SealedSessionId, SessionKey, TenantId, UpstreamSessionId } from '../core/ids.ts';
 import type { Sealer } from './seal.ts';
 
@@ -63,6 +64,30 @@ export function openSessionId(sealer: Sealer, id: string): Grant | undefined {
     instance,
     tenant,
     upstreamId: plain.toString('latin1', at) as UpstreamSessionId,
+  };
+}
+
+/** Opened ids are remembered: a session's requests all carry the same one. */
+const MAX_OPENED = 20_000;
+
+export interface SessionIds {
+  /** As `openSessionId`. */
+  open(id: string): Grant | undefined;
+  /** The keys have changed: an id whose key is retired must not open any more. */
+  forget(): void;
+}
+
+export function createSessionIds(sealer: Sealer): SessionIds {
+  const opened = createBoundedCache<string, Grant>(MAX_OPENED);
+  return {
+    open(id) {
+      const known = opened.get(id);
+      if (known) return known;
+      const grant = openSessionId(sealer, id);
+      if (grant) opened.set(id, grant);
+      return grant;
+    },
+    forget: opened.clear,
   };
 }
 

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { testSealer } from '../../test/fakes/sessions.ts';
 import { ticketOf } from '../../test/fakes/tickets.ts';
-import { openTicketA, openTicketB, sealTicketA, sealTicketB, TICKET_LIFETIME_MS } from './ticket.ts';
+import { createTicketWriter, openTicketA, openTicketB, sealTicketA, sealTicketB, TICKET_LIFETIME_MS } from './ticket.ts';
 
 const sealer = testSealer();
 const { a, b } = ticketOf();
@@ -33,6 +33,19 @@ test('text from elsewhere is no ticket', () => {
 
 test('integers and characters of a JSON-RPC id survive', () => {
   for (const rpcId of [0, -1, 9007199254740991, 1.5, '', 'a"b\\c', 'ä€😀']) {
-    expect(openTicketA(sealer, sealTicketA(sealer, { ...a, rpcId }, 0), 0)?.rpcId).toBe(rpcId);
+    expect(openTicketB(sealer, sealTicketB(sealer, { ...b, rpcId }, 0), 0)?.rpcId).toBe(rpcId);
   }
+});
+
+test('one ticket A serves the requests of a session until a third of its life is over, or anything in it changes', () => {
+  const { ticketFor } = createTicketWriter(sealer);
+  const first = ticketFor(a, 0);
+  expect(ticketFor({ ...a }, 29_999)).toBe(first);
+  expect(ticketFor(a, 30_000)).not.toBe(first);
+  const later = ticketFor(a, 30_001);
+  for (const change of [{ tried: 'i9' as typeof a.tried }, { authority: 'other' }, { caller: { ...a.caller } }]) {
+    expect(ticketFor({ ...a, ...change }, 30_002)).not.toBe(later);
+  }
+  const other = ticketFor({ ...a, sessionId: 'sealed-2' as NonNullable<typeof a.sessionId> }, 30_003);
+  expect(openTicketA(sealer, other, 30_003)?.sessionId).toBe('sealed-2');
 });

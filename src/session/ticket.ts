@@ -1,10 +1,14 @@
 // Tickets: what pass 1 of a request tells recovery (A), and what recovery tells pass 2 (B). Only this gateway can write either.
 
+import { createBoundedCache } from '../core/bounded-cache.ts';
 import type { BackendName, InstanceId, SealedSessionId, TenantId, UpstreamSessionId } from '../core/ids.ts';
 import type { Sealer } from './seal.ts';
 
 /** Envoy's redirect happens within the request; 90 s cover the longest parking and a slow initialize. */
 export const TICKET_LIFETIME_MS = 90_000;
+/** A ticket A is used again for so long: what is left of its life covers a request that begins at the end of it. */
+const REUSE_MS = 30_000;
+const MAX_CACHED = 20_000;
 
 /** What kind of request it is: `session` is pinned, the others may go to any instance. */
 export type RequestKind = 'session' | 'initialize' | 'stateless';
@@ -17,13 +21,12 @@ export interface TicketCaller {
   readonly roles: readonly string[];
 }
 
-/** Set on the request in pass 1; pods see it, so it must be worthless to them: it opens for purpose A only. */
+/**
+ * Set on the request in pass 1; pods see it, so it must be worthless to them: it opens for purpose A only, and only on the socket that
+ * Envoy's retry reaches. What it says is the same for all requests of a session to one instance, so that it need not be sealed for each:
+ * request id, method, path and body are those of the request that carries it.
+ */
 export interface TicketA {
-  readonly requestId: string;
-  readonly method: string;
-  readonly path: string;
-  readonly authority: string;
-  readonly scheme: string;
   readonly kind: RequestKind;
   readonly backend: BackendName;
   readonly caller: TicketCaller;
@@ -31,44 +34,97 @@ export interface TicketA {
   readonly sessionId: SealedSessionId | undefined;
   /** The instance that pass 1 chose: recovery's own view of the directory may be older than the one that chose. */
   readonly tried: InstanceId;
-  /** Whether pass 1 charged quotas for this request, so that pass 2 does not. */
-  readonly charged: boolean;
-  /** For error replies and the log line of pass 2, which does not read the body again. */
-  readonly rpcId: string | number | undefined;
-  readonly facts: Readonly<Record<string, string | boolean | undefined>>;
+  readonly authority: string;
+  readonly scheme: string;
 }
 
-/** Copied by Envoy's redirect from recovery's answer to pass 2, which decides from it alone. */
+/** Copied by Envoy's redirect from recovery's answer to pass 2, which decides from it alone: good for one request. */
 export interface TicketB extends TicketA {
+  readonly requestId: string;
+  readonly method: string;
+  readonly path: string;
   readonly instance: InstanceId;
   readonly address: string;
   readonly upstreamId: UpstreamSessionId | undefined;
+  /** For error replies and the log line of pass 2, which does not read the body again. */
+  readonly rpcId: string | number | undefined;
+  readonly facts: Readonly<Record<string, string | boolean | undefined>>;
 }
 
 /** Where they travel. Clients cannot send them: Envoy strips `x-mcp-*` from every request before anything else. */
 export const TICKET_A_HEADER = 'x-mcp-ticket';
 export const TICKET_B_HEADER = 'x-mcp-rebound';
 
-export const sealTicketA = (sealer: Sealer, ticket: TicketA, now: number): string => seal(sealer, 'ticket-a', ticket, now);
-export const sealTicketB = (sealer: Sealer, ticket: TicketB, now: number): string => seal(sealer, 'ticket-b', ticket, now);
+/** Seals tickets A, each for many requests. */
+export interface TicketWriter {
+  ticketFor(ticket: TicketA, now: number): string;
+}
+
+interface Written {
+  readonly ticket: TicketA;
+  readonly text: string;
+  readonly reuseUntil: number;
+}
+
+export function createTicketWriter(sealer: Sealer): TicketWriter {
+  const written = createBoundedCache<string, Written>(MAX_CACHED);
+  return {
+    ticketFor(ticket, now) {
+      const key = ticket.sessionId ?? `${ticket.kind} ${ticket.tried} ${ticket.caller.subject}`;
+      const known = written.get(key);
+      if (known && now < known.reuseUntil && saysTheSame(known.ticket, ticket)) return known.text;
+      const text = sealTicketA(sealer, ticket, now);
+      written.set(key, { ticket, text, reuseUntil: now + REUSE_MS });
+      return text;
+    },
+  };
+}
+
+/** Callers are compared by identity: one verified token is one object. */
+function saysTheSame(a: TicketA, b: TicketA): boolean {
+  return (
+    a.caller === b.caller &&
+    a.tried === b.tried &&
+    a.authority === b.authority &&
+    a.scheme === b.scheme &&
+    a.kind === b.kind &&
+    a.backend === b.backend &&
+    a.sessionId === b.sessionId
+  );
+}
+
+/** The session id goes in as the bytes that it stands for: a ticket is a header of every request. */
+export function sealTicketA(sealer: Sealer, ticket: TicketA, now: number): string {
+  const { issuer, subject, tenant, roles } = ticket.caller;
+  const { kind, backend, tried, authority, scheme } = ticket;
+  const text = JSON.stringify([now + TICKET_LIFETIME_MS, kind, backend, issuer, subject, tenant, roles, tried, authority, scheme]);
+  const head = Buffer.from(text);
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(head.length);
+  return sealer.seal('ticket-a', Buffer.concat([length, head, Buffer.from(ticket.sessionId ?? '', 'base64url')]));
+}
 
 /** Undefined when it is not a ticket A of ours, or expired. */
 export function openTicketA(sealer: Sealer, text: string, now: number): TicketA | undefined {
-  return open(sealer, 'ticket-a', text, now) as TicketA | undefined;
+  const plain = sealer.open('ticket-a', text);
+  if (!plain) return undefined;
+  const end = 2 + plain.readUInt16BE(0);
+  const [expires, kind, backend, issuer, subject, tenant, roles, tried, authority, scheme] = JSON.parse(plain.toString('utf8', 2, end)) as [
+    ...[number, RequestKind, BackendName, string, string, TenantId, string[], InstanceId, string, string],
+  ];
+  if (expires < now) return undefined;
+  const sessionId = plain.length > end ? (plain.toString('base64url', end) as SealedSessionId) : undefined;
+  return { kind, backend, caller: { issuer, subject, tenant, roles }, sessionId, tried, authority, scheme };
+}
+
+export function sealTicketB(sealer: Sealer, ticket: TicketB, now: number): string {
+  return sealer.seal('ticket-b', Buffer.from(JSON.stringify([now + TICKET_LIFETIME_MS, ticket])));
 }
 
 /** Undefined when it is not a ticket B of ours, or expired. A pod that sends back the ticket A that it saw gains nothing. */
 export function openTicketB(sealer: Sealer, text: string, now: number): TicketB | undefined {
-  return open(sealer, 'ticket-b', text, now) as TicketB | undefined;
-}
-
-function seal(sealer: Sealer, purpose: 'ticket-a' | 'ticket-b', ticket: TicketA | TicketB, now: number): string {
-  return sealer.seal(purpose, Buffer.from(JSON.stringify([now + TICKET_LIFETIME_MS, ticket])));
-}
-
-function open(sealer: Sealer, purpose: 'ticket-a' | 'ticket-b', text: string, now: number): unknown {
-  const plain = sealer.open(purpose, text);
+  const plain = sealer.open('ticket-b', text);
   if (!plain) return undefined;
-  const [expires, ticket] = JSON.parse(plain.toString()) as [number, unknown];
+  const [expires, ticket] = JSON.parse(plain.toString()) as [number, TicketB];
   return expires >= now ? ticket : undefined;
 }

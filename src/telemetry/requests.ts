@@ -1,6 +1,5 @@
 // One finished request: a line for people and programs, and numbers for the metrics.
 
-import type { Logger } from 'pino';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** Any client may send any method: unknown ones share one label value, so that the number of series is bounded. */
@@ -52,7 +51,8 @@ export interface RequestRecord {
 
 export type RecordRequest = (record: RequestRecord) => void;
 
-export function createRequestTelemetry(registry: Registry, log: Logger): RecordRequest {
+/** `line` writes the structured line. */
+export function createRequestTelemetry(registry: Registry, line: (fields: RequestRecord) => void): RecordRequest {
   const labels = ['backend', 'method', 'status', 'reason'] as const;
   const requests = new Counter({
     name: 'mcp_requests_total',
@@ -80,7 +80,7 @@ export function createRequestTelemetry(registry: Registry, log: Logger): RecordR
     requests.inc({ backend, method, status: String(record.status), reason: record.reason ?? 'ok' });
     if (record.recovered) recovered.inc({ backend });
     if (record.httpMethod !== 'GET') seconds.observe({ backend, method }, record.durationMs / 1000);
-    log.info(record, 'request');
+    line(record);
   };
 }
 

@@ -5,20 +5,25 @@ import type { TicketA, TicketB } from '../../src/session/ticket.ts';
 
 export function ticketOf(over: Partial<TicketB> = {}): { a: TicketA; b: TicketB } {
   const a: TicketA = {
+    kind: over.kind ?? 'session',
+    backend: over.backend ?? ('memory' as BackendName),
+    caller: over.caller ?? { issuer: 'local', subject: 'local', tenant: 'default' as TenantId, roles: ['dev'] },
+    sessionId: 'sessionId' in over ? over.sessionId : ('sealed-1' as SealedSessionId),
+    tried: over.tried ?? ('i1' as InstanceId),
+    authority: over.authority ?? 'localhost:8080',
+    scheme: over.scheme ?? 'http',
+  };
+  const b: TicketB = {
     requestId: 'r1',
     method: 'POST',
     path: '/adapters/memory/mcp?x=1',
-    authority: 'localhost:8080',
-    scheme: 'http',
-    kind: 'session',
-    backend: 'memory' as BackendName,
-    caller: { issuer: 'local', subject: 'local', tenant: 'default' as TenantId, roles: ['dev'] },
-    sessionId: 'sealed-1' as SealedSessionId,
-    tried: 'i1' as InstanceId,
-    charged: false,
     rpcId: 7,
     facts: { backend: 'memory', method: 'tools/call' },
+    instance: 'i2' as InstanceId,
+    address: '127.0.0.1:2',
+    upstreamId: 'up-2' as UpstreamSessionId,
     ...over,
+    ...a,
   };
-  return { a, b: { ...a, instance: 'i2' as InstanceId, address: '127.0.0.1:2', upstreamId: 'up-2' as UpstreamSessionId, ...over } };
+  return { a, b };
 }

@@ -1,0 +1,105 @@
+// ext_authz on the wire, outwards: a decision becomes the bytes of a CheckResponse, written by hand because every request waits for it.
+
+import type { Answer, Decision, Forward } from '../gateway/request.ts';
+import { corsHeaders } from '../gateway/shape.ts';
+import { ProtoWriter } from './proto-writer.ts';
+import { APPEND, OVERWRITE_IF_EXISTS, OVERWRITE_OR_ADD } from './services.ts';
+
+/** google.rpc.Code PERMISSION_DENIED: anything but OK makes Envoy send `denied_response`. */
+const PERMISSION_DENIED = 7;
+
+/** Field numbers of envoy.service.auth.v3; proto/ has the messages, and a test holds these bytes against them. */
+const RESPONSE = { status: 1, denied: 2, ok: 3, metadata: 4 } as const;
+const OK = { headers: 2, remove: 5, responseHeaders: 6 } as const;
+const DENIED = { status: 1, headers: 2, body: 3 } as const;
+const OPTION = { header: 1, action: 3 } as const;
+const HEADER = { key: 1, value: 2 } as const;
+const STRUCT = { fields: 1 } as const;
+const ENTRY = { key: 1, value: 2 } as const;
+const VALUE = { number: 2, string: 3 } as const;
+const CODE = 1;
+
+const writer = new ProtoWriter();
+
+/** The bytes of a CheckResponse. */
+export function encodeDecision(decision: Decision): Buffer {
+  if (decision.kind === 'forward') writeForward(decision);
+  else writeAnswer(decision);
+  return writer.finish();
+}
+
+function writeForward(decision: Forward): void {
+  const ok = writer.begin(RESPONSE.ok);
+  for (const [name, value] of decision.set) writeHeader(OK.headers, name, value, OVERWRITE_OR_ADD);
+  writeHeader(OK.headers, ':path', decision.path, OVERWRITE_OR_ADD);
+  if (decision.authority !== undefined) writeHeader(OK.headers, ':authority', decision.authority, OVERWRITE_OR_ADD);
+  for (const name of decision.remove) writer.text(OK.remove, name);
+  // SDK servers put their own session id on every answer; the client must only ever see its own.
+  if (decision.sessionId !== undefined) writeHeader(OK.responseHeaders, 'mcp-session-id', decision.sessionId, OVERWRITE_IF_EXISTS);
+  if (decision.corsOrigin !== undefined) {
+    for (const [name, value] of corsHeaders(decision.corsOrigin)) writeHeader(OK.responseHeaders, name, value, OVERWRITE_OR_ADD);
+  }
+  writer.end(ok);
+  writeForwardMetadata(decision);
+}
+
+/** What other parts of Envoy read of a decision: the pod to dial, the route, the id for error replies, the log fields. */
+function writeForwardMetadata(decision: Forward): void {
+  const metadata = writer.begin(RESPONSE.metadata);
+  writeField('upstream', decision.upstream);
+  writeField('way', WAYS[decision.way][decision.pass][decision.tls ? 'tls' : 'plain']);
+  writeField('facts', JSON.stringify(decision.facts));
+  const { rpcId } = decision;
+  // A number is exact up to 2^53 in a Struct; a larger id is left out rather than given back changed.
+  if (typeof rpcId === 'string' || (typeof rpcId === 'number' && (!Number.isInteger(rpcId) || Number.isSafeInteger(rpcId)))) {
+    writeField('rpc_id', rpcId);
+  }
+  if (decision.opening) writeField('opening', JSON.stringify(decision.opening));
+  if (decision.ending !== undefined) writeField('lease', `end ${decision.ending}`);
+  writer.end(metadata);
+}
+
+/** Names of routes of envoy/envoy.yaml. */
+const WAYS = {
+  session: { 1: { plain: 'session-1', tls: 'session-1-tls' }, 2: { plain: 'session-2', tls: 'session-2-tls' } },
+  initialize: { 1: { plain: 'initialize-1', tls: 'initialize-1-tls' }, 2: { plain: 'initialize-2', tls: 'initialize-2-tls' } },
+  stateless: { 1: { plain: 'stateless-1', tls: 'stateless-1-tls' }, 2: { plain: 'stateless-2', tls: 'stateless-2-tls' } },
+} as const;
+
+function writeAnswer(decision: Answer): void {
+  const status = writer.begin(RESPONSE.status);
+  writer.int(CODE, PERMISSION_DENIED);
+  writer.end(status);
+  const denied = writer.begin(RESPONSE.denied);
+  const code = writer.begin(DENIED.status);
+  writer.int(CODE, decision.status);
+  writer.end(code);
+  for (const [name, value] of decision.headers) {
+    writeHeader(DENIED.headers, name, value, name === 'vary' || name === 'set-cookie' ? APPEND : OVERWRITE_OR_ADD);
+  }
+  writer.bytes(DENIED.body, typeof decision.body === 'string' ? Buffer.from(decision.body) : decision.body);
+  writer.end(denied);
+  const metadata = writer.begin(RESPONSE.metadata);
+  writeField('facts', JSON.stringify(decision.facts));
+  writer.end(metadata);
+}
+
+function writeHeader(field: number, name: string, value: string, action: number): void {
+  const option = writer.begin(field);
+  const header = writer.begin(OPTION.header);
+  writer.text(HEADER.key, name);
+  writer.text(HEADER.value, value);
+  writer.end(header);
+  if (action !== APPEND) writer.int(OPTION.action, action);
+  writer.end(option);
+}
+
+function writeField(name: string, value: string | number): void {
+  const entry = writer.begin(STRUCT.fields);
+  writer.text(ENTRY.key, name);
+  const wrapped = writer.begin(ENTRY.value);
+  if (typeof value === 'string') writer.text(VALUE.string, value);
+  else writer.double(VALUE.number, value);
+  writer.end(wrapped);
+  writer.end(entry);
+}
