@@ -68,6 +68,11 @@ describe('a call', () => {
     expect([answer.status, answer.headers['x-a'], answer.body.toString()]).toEqual([307, '1', 'moved']);
   });
 
+  test('a query with raw UTF-8 goes on as it is', async () => {
+    const port = await serve((request, response) => response.end(Buffer.from(request.url ?? '', 'latin1')));
+    expect((await ask(port, { query: '?q=€' })).body.toString()).toBe('/mcp?q=€');
+  });
+
   test('a backend elsewhere gets its own Host', async () => {
     const port = await serve((request, response) => response.end(request.headers.host));
     const answer = await ask(port, { backend: backendOf({ remote: { authority: 'mcp.example.com', tls: false } }) });

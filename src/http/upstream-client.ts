@@ -41,7 +41,8 @@ function call(request: UpstreamRequest, plain: HttpAgent, tls: HttpsAgent): Prom
     host,
     port,
     method: request.method,
-    path: backend.path + (request.query ?? ''),
+    // Bytes above 127 in a query go on as they came; Node would refuse them as characters.
+    path: Buffer.from(backend.path + (request.query ?? '')).toString('latin1'),
     headers: { ...request.headers, host: authority, 'content-length': String(body.length) },
     signal,
   };
