@@ -210,7 +210,10 @@ describe('what cannot be read cannot be policed', () => {
       refused(await send(nameAfter(1_100 * KILOBYTE, tool)), 413);
       refused(await send(chunked(nameAfter(1_100 * KILOBYTE, tool))), 413);
     }
-    // Here the name is in sight, but what else comes is not.
+    // Here a name is in sight, but what else comes is not.
+    const twice = nameAfter(1_100 * KILOBYTE, 'denied_tool').replace('"params":{', '"params":{"name":"echo",');
+    refused(await send(twice), 413);
+    refused(await send(chunked(twice)), 413);
     refused(await send(`${call('echo')}${' '.repeat(1_100 * KILOBYTE)}`), 413);
     const inSight = await send(`${call('denied_tool')}${' '.repeat(1_100 * KILOBYTE)}`);
     if (inSight.status !== 413) unknownTool(inSight, 'denied_tool');
