@@ -95,7 +95,7 @@ function readable(encoding: string | undefined, type: string | undefined): boole
   const at = lower.indexOf('charset');
   if (at < 0) return true;
   const charsets = lower.split(';').filter((parameter) => parameter.includes('charset'));
-  return charsets.every((parameter) => /^\s*charset\s*=\s*"?(utf-8|utf8|us-ascii)"?\s*$/.test(parameter));
+  return charsets.every((parameter) => /^[ \t]*charset[ \t]*=[ \t]*("?)(?:utf-8|utf8|us-ascii)\1[ \t]*$/.test(parameter));
 }
 
 function preflight(origin: string | undefined, requested: string | undefined): Answer {

@@ -68,9 +68,16 @@ describe('a call', () => {
     expect([answer.status, answer.headers['x-a'], answer.body.toString()]).toEqual([307, '1', 'moved']);
   });
 
-  test('a query with raw UTF-8 goes on as it is', async () => {
-    const port = await serve((request, response) => response.end(Buffer.from(request.url ?? '', 'latin1')));
-    expect((await ask(port, { query: '?q=€' })).body.toString()).toBe('/mcp?q=€');
+  test('a query with raw UTF-8 goes on as it is, for the server to judge', async () => {
+    const lines: string[] = [];
+    const server = createTcpServer((socket) => {
+      socket.once('data', (chunk) => {
+        lines.push(chunk.toString().split('\r\n')[0] ?? '');
+        socket.end('HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n');
+      });
+    });
+    expect((await ask(await listen(server), { query: '?q=€' })).status).toBe(400);
+    expect(lines).toEqual(['POST /mcp?q=€ HTTP/1.1']);
   });
 
   test('a backend elsewhere gets its own Host', async () => {
