@@ -1,21 +1,19 @@
 // CPU time of processes, as Linux counts it in /proc.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
-/** Linux reports times in hundredths of a second whatever its own clock. */
-const MICROSECONDS_PER_TICK = 10_000;
-
-/** User and system time of all threads since the process began, in microseconds; undefined where there is no /proc, or no such process. */
-export function cpuMicroseconds(pid: number): number | undefined {
-  let text: string;
+/** User and system time of all threads that a process has now, in microseconds; undefined where Linux does not tell, or without such a process. */
+function cpuMicroseconds(pid: number): number | undefined {
   try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    let nanoseconds = 0;
+    // Unlike /proc/<pid>/stat, which counts in hundredths of a second, this is exact.
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
+    }
+    return nanoseconds / 1000;
   } catch {
     return undefined;
   }
-  // The second field is the command in parentheses, which may contain anything: fields are counted from behind it.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * MICROSECONDS_PER_TICK;
 }
 
 /** The sum over some processes; undefined when one of them cannot be read. */
