@@ -74,7 +74,17 @@ function readEntry(entry: WireEntry): FinishedRequest {
     upstream: address && `${address.address}:${address.port_value}`,
     flags: Object.entries(common.response_flags ?? {}).flatMap(([flag, set]) => (set === true ? [flag] : [])),
     details: entry.response?.response_code_details ?? '',
-    facts: facts === undefined ? {} : (JSON.parse(facts) as RequestFacts),
+    facts: readFacts(facts),
     lease: fields?.['lease']?.stringValue,
   };
+}
+
+/** Never throws: it runs where a throw would end the process. */
+function readFacts(text: string | undefined): RequestFacts {
+  if (text === undefined) return {};
+  try {
+    return JSON.parse(text) as RequestFacts;
+  } catch {
+    return {};
+  }
 }

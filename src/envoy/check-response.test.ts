@@ -72,6 +72,9 @@ describe('a forwarded request', () => {
         expect(JSON.parse(fields['facts']?.stringValue ?? '')).toEqual(JSON.parse(JSON.stringify(decision.facts)));
         const id = fields['rpc_id'];
         const exact = typeof decision.rpcId === 'string' || !Number.isInteger(decision.rpcId) || Number.isSafeInteger(decision.rpcId);
+        if (decision.corsOrigin !== undefined) {
+          expect(pairs(wire.ok_response?.response_headers_to_add ?? [])).toContainEqual(['vary', 'origin', 0]);
+        }
         if (decision.rpcId !== undefined && exact) expect(id?.stringValue ?? id?.numberValue).toBe(decision.rpcId);
         else expect(id).toBeUndefined();
         if (decision.ending !== undefined) expect(fields['lease']?.stringValue).toBe(`end ${decision.ending}`);
@@ -114,5 +117,43 @@ describe('an answer', () => {
     const body = Buffer.alloc(6_000_000, 'x');
     const wire = decode({ kind: 'answer', status: 200, headers: [], body, facts: {} });
     expect(wire.denied_response?.body.length).toBe(body.length);
+  });
+});
+
+describe('what goes wrong', () => {
+  const forward: Forward = {
+    kind: 'forward',
+    way: 'session',
+    pass: 1,
+    tls: false,
+    upstream: '127.0.0.1:1',
+    path: '/mcp',
+    authority: undefined,
+    set: [['x-mcp-subject', 'ann']],
+    remove: [],
+    sessionId: undefined,
+    corsOrigin: undefined,
+    rpcId: undefined,
+    facts: {},
+    opening: undefined,
+    ending: undefined,
+  };
+
+  test('in one decision leaves nothing in the next', () => {
+    const broken = { ...forward, remove: [undefined as unknown as string] };
+    expect(() => encodeDecision(broken)).toThrow(TypeError);
+    const next = decode({ kind: 'answer', status: 403, headers: [], body: 'no', facts: {} });
+    expect(next.ok_response).toBeUndefined();
+    expect(next.denied_response?.status.code).toBe(403);
+  });
+
+  test('with an id that metadata cannot give back: it is left out', () => {
+    for (const rpcId of [Number('1e400'), Number('-1e400'), 2 ** 53, 'x'.repeat(257)]) {
+      expect(decode({ ...forward, rpcId }).dynamic_metadata.fields['rpc_id']).toBeUndefined();
+    }
+    for (const rpcId of [2 ** 53 - 1, 1.5, 0, '', 'x'.repeat(256)]) {
+      const id = decode({ ...forward, rpcId }).dynamic_metadata.fields['rpc_id'];
+      expect(id?.stringValue ?? id?.numberValue).toBe(rpcId);
+    }
   });
 });

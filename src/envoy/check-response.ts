@@ -19,10 +19,14 @@ const ENTRY = { key: 1, value: 2 } as const;
 const VALUE = { number: 2, string: 3 } as const;
 const CODE = 1;
 
+const MAX_ID_CHARS = 256;
+
 const writer = new ProtoWriter();
 
 /** The bytes of a CheckResponse. */
 export function encodeDecision(decision: Decision): Buffer {
+  // What an earlier decision left unfinished, by a bug, must never become part of this one.
+  writer.clear();
   if (decision.kind === 'forward') writeForward(decision);
   else writeAnswer(decision);
   return writer.finish();
@@ -37,7 +41,9 @@ function writeForward(decision: Forward): void {
   // SDK servers put their own session id on every answer; the client must only ever see its own.
   if (decision.sessionId !== undefined) writeHeader(OK.responseHeaders, 'mcp-session-id', decision.sessionId, OVERWRITE_IF_EXISTS);
   if (decision.corsOrigin !== undefined) {
-    for (const [name, value] of corsHeaders(decision.corsOrigin)) writeHeader(OK.responseHeaders, name, value, OVERWRITE_OR_ADD);
+    for (const [name, value] of corsHeaders(decision.corsOrigin)) {
+      writeHeader(OK.responseHeaders, name, value, name === 'vary' ? APPEND : OVERWRITE_OR_ADD);
+    }
   }
   writer.end(ok);
   writeForwardMetadata(decision);
@@ -49,14 +55,19 @@ function writeForwardMetadata(decision: Forward): void {
   writeField('upstream', decision.upstream);
   writeField('way', WAYS[decision.way][decision.pass][decision.tls ? 'tls' : 'plain']);
   writeField('facts', JSON.stringify(decision.facts));
-  const { rpcId } = decision;
-  // A number is exact up to 2^53 in a Struct; a larger id is left out rather than given back changed.
-  if (typeof rpcId === 'string' || (typeof rpcId === 'number' && (!Number.isInteger(rpcId) || Number.isSafeInteger(rpcId)))) {
-    writeField('rpc_id', rpcId);
-  }
+  if (isExact(decision.rpcId)) writeField('rpc_id', decision.rpcId);
   if (decision.opening) writeField('opening', JSON.stringify(decision.opening));
   if (decision.ending !== undefined) writeField('lease', `end ${decision.ending}`);
   writer.end(metadata);
+}
+
+/**
+ * Whether an id comes back from metadata as it was: numbers are doubles there, and Envoy's JSON knows no infinity (1e400).
+ * Any other is left out rather than given back changed, and so is one that nobody needs to read in every log entry.
+ */
+function isExact(id: string | number | undefined): id is string | number {
+  if (typeof id === 'string') return id.length <= MAX_ID_CHARS;
+  return Number.isSafeInteger(id) || (Number.isFinite(id) && !Number.isInteger(id));
 }
 
 /** Names of routes of envoy/envoy.yaml. */

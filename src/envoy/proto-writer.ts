@@ -58,6 +58,11 @@ export class ProtoWriter {
     buffer[start - 1] = (length >>> 21) & 0x7f;
   }
 
+  /** Forgets what was written and not finished. */
+  clear(): void {
+    this.at = 0;
+  }
+
   /** The bytes written since the last call. */
   finish(): Buffer {
     const written = Buffer.from(this.buffer.subarray(0, this.at));
