@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { MetricObjectWithValues, MetricValue } from 'prom-client';
 import { createMessageConnection, type MessageConnection, SocketMessageReader, SocketMessageWriter } from 'vscode-jsonrpc/node';
+import { within } from '../core/within.ts';
 import type { Directory } from '../directory/directory.ts';
 import { publishDirectory } from '../directory/directory-link.ts';
 import { ringDocument } from '../session/key-file.ts';
@@ -70,7 +71,9 @@ export async function startLinkServer({ socket, directory, store, keys, onReady 
     },
     async metrics() {
       const answers = [...connections].map(([connection, name]) =>
-        name === undefined ? Promise.resolve(undefined) : bounded(connection.sendRequest('sidecar/metrics') as Promise<MetricsDocument>),
+        name === undefined
+          ? Promise.resolve(undefined)
+          : within(connection.sendRequest('sidecar/metrics') as Promise<MetricsDocument>, METRICS_TIMEOUT_MS).catch(() => undefined),
       );
       return (await Promise.all(answers)).filter((answer) => answer !== undefined);
     },
@@ -83,16 +86,4 @@ export async function startLinkServer({ socket, directory, store, keys, onReady 
         for (const connection of connections.keys()) connection.end();
       }),
   };
-}
-
-async function bounded(promise: Promise<MetricsDocument>): Promise<MetricsDocument | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), METRICS_TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([promise.catch(() => undefined), timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

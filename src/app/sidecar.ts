@@ -125,7 +125,7 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
 
     const http = await startSidecarServer({
       socket: options.http,
-      answerRetry: createRecoveryEndpoint({ recovery, directory, balancer, parking, sealer, log }),
+      answerRetry: createRecoveryEndpoint({ store, recovery, directory, balancer, parking, sealer, log }),
       ready: () => serving,
       log,
     });
@@ -200,7 +200,12 @@ function count(finished: FinishedRequest, record: ReturnType<typeof createReques
 }
 
 /** For what Envoy answered by itself: its own words for it. */
-function reasonOf({ details, status }: FinishedRequest): string | undefined {
+function reasonOf({ details, status, upstream, attempts }: FinishedRequest): string | undefined {
+  // Answered on the recovery endpoint's unix socket, which has no address.
+  if (details === 'via_upstream' && upstream === undefined && attempts > 0) {
+    if (status === 404) return 'session_not_found';
+    return status >= 500 ? 'recovery_failed' : undefined;
+  }
   if (details === 'via_upstream' || details === '' || (status > 0 && status < 400)) return undefined;
   return (/^[a-z0-9_]+/.exec(details)?.[0] ?? 'other').slice(0, 64);
 }

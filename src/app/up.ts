@@ -79,7 +79,11 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
 
     const keys = await loadOrCreateRing(home.keys);
     const store = createMemoryStore({ initial: await readJournal(home.sessions) });
-    const journal = await openJournal(home.sessions, () => store.records());
+    const journal = await openJournal(
+      home.sessions,
+      () => store.records(),
+      (err) => log.error({ err }, 'session records not written'),
+    );
     store.onChange(journal.append);
     closers.add(() => journal.close());
     const directory = createDirectory();

@@ -104,7 +104,8 @@ const shape = z.strictObject({
     .strictObject({
       recovery: z.enum(['reinitialize', 'fail']).default('reinitialize'),
       idleTimeout: duration({ minMs: 1000 }).prefault('30m'),
-      maxAge: duration({ minMs: 1000 }).prefault('30d'),
+      // Keys that ids were sealed with open for no longer than this.
+      maxAge: duration({ minMs: 1000, maxMs: 30 * 24 * 3_600_000 }).prefault('30d'),
     })
     .prefault({}),
   scaling: z

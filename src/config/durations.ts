@@ -18,9 +18,13 @@ export function parseDuration(text: string): number | undefined {
 }
 
 /** A schema that takes duration text and gives milliseconds, at least `minMs`. */
-export function duration({ minMs = 1 }: { minMs?: number } = {}) {
+export function duration({ minMs = 1, maxMs = MAX_DURATION_MS }: { minMs?: number; maxMs?: number } = {}) {
   return z.string().transform((text, context) => {
     const milliseconds = parseDuration(text);
+    if (milliseconds !== undefined && milliseconds > maxMs) {
+      context.addIssue({ code: 'custom', message: `must be at most ${maxMs} ms: got "${text}"` });
+      return z.NEVER;
+    }
     if (milliseconds === undefined || milliseconds < minMs) {
       context.addIssue({ code: 'custom', message: `must be a duration such as 45s, 30m, 12h or 30d, at least ${minMs} ms: got "${text}"` });
       return z.NEVER;

@@ -58,11 +58,10 @@ describe('waiting', () => {
     expect(await directory.waitFor(memory, ready, never)).toBe(directory.snapshot());
   });
 
-  test('ends with the change that brings one, also of a backend that did not exist', async () => {
-    const directory = createDirectory();
+  test('ends with the change that brings one, and with the end of the backend', async () => {
+    const directory = directoryOf(backendOf({ instances: [instanceOf('i1', 'starting')] }));
     const waiting = directory.waitFor(memory, ready, never);
-    directory.replace([backendOf({ instances: [instanceOf('i1', 'starting')] })]);
-    directory.replace([backendOf({ name: 'other' })]);
+    directory.replace([backendOf({ instances: [instanceOf('i1', 'starting')] }), backendOf({ name: 'other' })]);
     let seen: Snapshot | undefined;
     void waiting.then((snapshot) => {
       seen = snapshot;
@@ -70,11 +69,16 @@ describe('waiting', () => {
     await new Promise(setImmediate);
     expect(seen).toBeUndefined();
     directory.replace([backendOf()]);
-    expect((await waiting).version).toBe(3);
+    expect((await waiting).backends.get(memory)?.instances).toHaveLength(1);
+
+    directory.replace([backendOf({ instances: [] })]);
+    const inVain = directory.waitFor(memory, ready, never);
+    directory.removeBackend(memory);
+    expect((await inVain).backends.has(memory)).toBe(false);
   });
 
   test('ends with the reason of the signal', async () => {
-    const directory = createDirectory();
+    const directory = directoryOf(backendOf({ instances: [] }));
     const abort = new AbortController();
     const waiting = directory.waitFor(memory, ready, abort.signal);
     abort.abort(new Error('client gone'));

@@ -9,7 +9,10 @@ export interface Directory extends DirectoryWriter {
   replace(backends: readonly Backend[]): void;
   /** Called after each change. Returns the function that stops it. */
   onChange(listener: (snapshot: Snapshot) => void): () => void;
-  /** Resolves with a snapshot in which the backend has an instance that satisfies `wanted`; rejects with the signal's reason. */
+  /**
+   * Resolves with a snapshot in which the backend has an instance that satisfies `wanted`, or does not exist (any more).
+   * Rejects with the signal's reason.
+   */
   waitFor(name: BackendName, wanted: (instance: Instance) => boolean, signal: AbortSignal): Promise<Snapshot>;
 }
 
@@ -52,7 +55,8 @@ export function createDirectory(): Directory {
       }),
     waitFor(name, wanted, signal) {
       return new Promise((resolve, reject) => {
-        const satisfied = (snapshot: Snapshot): boolean => snapshot.backends.get(name)?.instances.some(wanted) ?? false;
+        // A backend that is gone ends the wait: nothing will become ready any more.
+        const satisfied = (snapshot: Snapshot): boolean => snapshot.backends.get(name)?.instances.some(wanted) ?? true;
         if (signal.aborted) return reject(signal.reason as Error);
         if (satisfied(current)) return resolve(current);
         const stop = (): void => {

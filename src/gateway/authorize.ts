@@ -50,7 +50,7 @@ export type Authorize = (request: GatewayRequest) => Decision | Promise<Decision
 
 /** Answers synchronously unless it has to wait for an instance, a recovery, or a list to filter. Never throws. */
 export function createAuthorize(dependencies: AuthorizeDependencies): Authorize {
-  const { directory, balancer, parking, sealer, tickets, edge, identify, toolLists, log, now = Date.now } = dependencies;
+  const { directory, balancer, parking, sealer, tickets, edge, identify, toolLists, toolHints, log, now = Date.now } = dependencies;
   const continueSession = createSessionStep(dependencies);
 
   const decide = (request: GatewayRequest): Decision | Promise<Decision> => {
@@ -86,16 +86,18 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
     return refuseCapacity(code, asked.single?.method, { rpcId: asked.single?.id, facts: factsOf(theCase) });
   };
 
-  const send = (theCase: Case, instance: Instance): Decision | Promise<Decision> => {
+  const send = (theCase: Case, instance: Instance, again = false): Decision | Promise<Decision> => {
     const { request, shaped, backend, caller, asked } = theCase;
-    if (toolLists.wanted(asked, backend)) return toolLists.answer(theCase, instance, undefined);
+    if (toolLists.wanted(asked, backend)) {
+      return toolLists.answer(theCase, instance, undefined, again ? undefined : () => sendElsewhere(theCase, instance));
+    }
     const opening = shaped.modern || asked.batch ? undefined : openingOf(request, asked.messages[0], backend, instance.id, caller);
     return forward({
       theCase,
       instance,
       kind: opening && !opening.stateless ? 'initialize' : 'stateless',
       session: undefined,
-      replayable: allReplayable(asked.messages),
+      replayable: allReplayable(asked.messages) || toolHints.replayable(theCase, instance, undefined),
       recovered: false,
       dropLastEventId: false,
       opening,
@@ -103,6 +105,12 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
       tickets,
       now: now(),
     });
+  };
+
+  /** For what is not forwarded by Envoy, whose retry would do the same. */
+  const sendElsewhere = (theCase: Case, failed: Instance): Decision | Promise<Decision> => {
+    balancer.suspect(failed.id);
+    return send(theCase, balancer.pick(theCase.backend, false, failed.id) ?? failed, true);
   };
 
   const failed = (request: GatewayRequest, error: unknown): Decision => {
@@ -118,7 +126,7 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
       if (!(decision instanceof Promise)) return withCors(decision, request, edge);
       return decision.catch((error: unknown) => failed(request, error)).then((settled) => withCors(settled, request, edge));
     } catch (error) {
-      return failed(request, error);
+      return withCors(failed(request, error), request, edge);
     }
   };
 }

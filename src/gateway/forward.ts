@@ -56,15 +56,22 @@ export function forward(plan: ForwardPlan): Forward {
     remove: plan.dropLastEventId ? [...remove, 'last-event-id'] : remove,
     sessionId: session?.id,
     corsOrigin: undefined,
-    rpcId: asked.single?.idValue,
+    rpcId: replyId(asked.single?.idValue),
     facts: factsOf(theCase, instance.id, plan.recovered),
     opening: plan.opening,
     ending: plan.ending,
   };
 }
 
-/** What pass 2 removes besides: the tickets are for the gateway alone, and the new instance never sent the old one's events. */
-export const REBOUND_REMOVES: readonly string[] = [...SECRETS, TICKET_A_HEADER, TICKET_B_HEADER, 'last-event-id'];
+/** What pass 2 removes of what pass 1 left. */
+export const REBOUND_REMOVES: readonly string[] = [...SECRETS, TICKET_A_HEADER, TICKET_B_HEADER];
+
+/** A longer id is not given back in Envoy's own error replies: it would travel in headers and metadata. */
+const MAX_REPLY_ID_CHARS = 256;
+
+export function replyId(id: string | number | undefined): string | number | undefined {
+  return typeof id === 'string' && id.length > MAX_REPLY_ID_CHARS ? undefined : id;
+}
 
 export function allReplayable(messages: readonly { readonly method: string | undefined }[]): boolean {
   return messages.length > 0 && messages.every((message) => message.method !== undefined && isReplayable(message.method));

@@ -9,6 +9,8 @@ import type { CallUpstream } from './upstream.ts';
 const DELETE_TIMEOUT_MS = 5_000;
 /** Ended in one sweep; the rest waits for the next one. */
 const MAX_PER_SWEEP = 100;
+/** Sidecars report which sessions were used every five seconds: an earlier end could meet a request under way. */
+const USE_REPORT_MS = 7_000;
 
 export interface IdleSweepDependencies {
   readonly store: Pick<SessionStore, 'rebind'> & { inUse(): IterableIterator<readonly [SessionRecord, lastUsed: number]> };
@@ -28,7 +30,7 @@ export async function sweepIdleSessions({ store, directory, call, authority, log
     const backend = backends.get(record.backend);
     // A session that could not be opened again is left to its server's own idle rule.
     if (!backend || record.initialize === '' || backend.sessions.recovery === 'fail') continue;
-    if (now() - lastUsed > backend.sessions.idleTimeoutMs) idle.push(record);
+    if (now() - lastUsed > backend.sessions.idleTimeoutMs + USE_REPORT_MS) idle.push(record);
     if (idle.length >= MAX_PER_SWEEP) break;
   }
   await Promise.all(

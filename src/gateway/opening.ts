@@ -6,7 +6,7 @@ import type { TicketCaller } from '../session/ticket.ts';
 import type { GatewayRequest, Opening } from './request.ts';
 
 /** Larger params are not kept: the session works, but cannot be opened again. Real clients send a few hundred bytes. */
-const MAX_PARAMS_BYTES = 32_768;
+const MAX_PARAMS_BYTES = 16_384;
 
 export function openingOf(
   request: GatewayRequest,

@@ -21,7 +21,7 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
   if (!backend) return refuse('unknown_backend');
   const set = identityHeaders(ticket.caller);
   if (ticket.upstreamId) set.push(['mcp-session-id', ticket.upstreamId]);
-  const facts = { ...ticket.facts, instance: ticket.instance, recovered: true };
+  const facts = { ...ticket.facts, instance: ticket.instance, recovered: ticket.moved };
   const initialize = ticket.kind === 'initialize' ? peek(request.body, { complete: request.bodyComplete }) : undefined;
   const opening =
     initialize?.kind === 'single' ? openingOf(request, initialize.message, backend, ticket.instance, ticket.caller) : undefined;
@@ -34,7 +34,7 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
     path: backend.path + queryOf(request.path),
     authority: backend.remote?.authority,
     set,
-    remove: ticket.upstreamId ? REBOUND_REMOVES : [...REBOUND_REMOVES, 'mcp-session-id'],
+    remove: removedHeaders(ticket),
     sessionId: ticket.sessionId,
     corsOrigin: undefined,
     rpcId: ticket.rpcId,
@@ -42,6 +42,14 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
     opening,
     ending: undefined,
   };
+}
+
+/** Tickets are for the gateway alone; a new instance never sent the events of the old one. */
+function removedHeaders({ upstreamId, moved }: TicketB): string[] {
+  const removed = [...REBOUND_REMOVES];
+  if (!upstreamId) removed.push('mcp-session-id');
+  if (moved) removed.push('last-event-id');
+  return removed;
 }
 
 function isFor(ticket: TicketB, request: GatewayRequest): boolean {

@@ -59,6 +59,7 @@ function world({ record = {}, alive = false, reopen, backend = backendOf() }: Op
     messages: [call],
     backend,
     grant: grantOf(),
+    protocolVersion: undefined,
     caller: { issuer: 'local', subject: 'local', tenant: 'default' as TenantId, roles: [] },
     authority: 'localhost',
     tried: binding('i1', 'up-1'),

@@ -27,6 +27,8 @@ export interface LostRequest {
   readonly grant: Grant;
   readonly caller: TicketCaller;
   readonly authority: string;
+  /** The version that the client speaks in this session, from its header. */
+  readonly protocolVersion: string | undefined;
   /** The binding that was tried and refused or answered 404; undefined when its instance is known to be gone. */
   readonly tried: { readonly instance: InstanceId; readonly upstreamId: UpstreamSessionId } | undefined;
 }
@@ -75,7 +77,11 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
 
   const alive = (request: LostRequest, instance: Instance, upstreamId: UpstreamSessionId): Promise<boolean> =>
     singleFlight(pings, `${instance.id} ${upstreamId}`, () =>
-      reopener.alive({ backend: request.backend, instance, authority: request.authority, caller: request.caller }, upstreamId),
+      reopener.alive(
+        { backend: request.backend, instance, authority: request.authority, caller: request.caller },
+        upstreamId,
+        request.protocolVersion,
+      ),
     );
 
   /** The store may have missed the session's beginning: then it cannot be opened again, but it may well be alive. */

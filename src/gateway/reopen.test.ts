@@ -53,7 +53,7 @@ function server(reply: (sent: Sent) => Reply | undefined) {
 }
 
 describe('alive', () => {
-  const aliveWith = (reply: Reply) => server(() => reply).reopener.alive(target, id);
+  const aliveWith = (reply: Reply) => server(() => reply).reopener.alive(target, id, '2025-06-18');
 
   test.each([
     [404, false],
@@ -75,9 +75,12 @@ describe('alive', () => {
 
   test('it asks for the session by its own id, as the caller', async () => {
     const { reopener, sent } = server(() => undefined);
-    await reopener.alive(target, id);
+    await reopener.alive(target, id, '2025-06-18');
     expect(sent).toEqual([
-      expect.objectContaining({ method: 'ping', headers: expect.objectContaining({ 'mcp-session-id': 'up-1', 'x-mcp-subject': 'ann' }) }),
+      expect.objectContaining({
+        method: 'ping',
+        headers: expect.objectContaining({ 'mcp-session-id': 'up-1', 'mcp-protocol-version': '2025-06-18', 'x-mcp-subject': 'ann' }),
+      }),
     ]);
   });
 });

@@ -1,6 +1,7 @@
 // Opening a session again on an instance, as the client opened it: its own initialize, initialized, level and subscriptions.
 
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { UpstreamSessionId } from '../core/ids.ts';
 import type { Backend, Instance } from '../directory/snapshot.ts';
 import type { SessionRecord } from '../session/store.ts';
@@ -12,6 +13,8 @@ import { type CallUpstream, UpstreamUnreachable } from './upstream.ts';
 const INITIALIZE_TIMEOUT_MS = 15_000;
 const FOLLOW_UP_TIMEOUT_MS = 5_000;
 const PING_TIMEOUT_MS = 3_000;
+const MAX_PINGS = 4;
+const PING_PAUSE_MS = 100;
 
 export interface SessionTarget {
   readonly backend: Backend;
@@ -25,7 +28,7 @@ export interface Reopener {
    * Whether the session still lives on the instance. False only on proof: the connection was refused, or the instance
    * answered 404 or 400 to a ping. Anything else counts as alive, so that no session is opened twice on a guess.
    */
-  alive(target: SessionTarget, upstreamId: UpstreamSessionId): Promise<boolean>;
+  alive(target: SessionTarget, upstreamId: UpstreamSessionId, protocolVersion: string | undefined): Promise<boolean>;
   /** Throws UpstreamUnreachable, an Error that says which step the instance refused, or the signal's reason. */
   reopen(target: SessionTarget, record: SessionRecord, signal: AbortSignal): Promise<Reopened>;
   /** Ends a session that has been opened in vain. Never throws: its instance ends it for idleness otherwise. */
@@ -78,20 +81,23 @@ export function createReopener(call: CallUpstream): Reopener {
   };
 
   return {
-    async alive(target, upstreamId) {
-      const id = newId();
-      try {
-        const answer = await post(
-          target,
-          `{"jsonrpc":"2.0","id":"${id}","method":"ping"}`,
-          { 'mcp-session-id': upstreamId },
-          PING_TIMEOUT_MS,
-          undefined,
-          (text) => text.includes(id),
-        );
-        return answer.status !== 404 && answer.status !== 400;
-      } catch (error) {
-        return !(error instanceof UpstreamUnreachable && error.how === 'refused');
+    async alive(target, upstreamId, protocolVersion) {
+      const session = {
+        'mcp-session-id': upstreamId,
+        ...(protocolVersion === undefined ? {} : { 'mcp-protocol-version': protocolVersion }),
+      };
+      for (let attempt = 1; ; attempt += 1) {
+        const id = newId();
+        try {
+          const ping = `{"jsonrpc":"2.0","id":"${id}","method":"ping"}`;
+          const answer = await post(target, ping, session, PING_TIMEOUT_MS, undefined, (text) => text.includes(id));
+          return answer.status !== 404 && answer.status !== 400;
+        } catch (error) {
+          if (error instanceof UpstreamUnreachable && error.how === 'refused') return false;
+          // A process that is being torn down still accepts connections and breaks them; a moment later it refuses.
+          if (attempt === MAX_PINGS) return true;
+          await delay(PING_PAUSE_MS);
+        }
       }
     },
 

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { BackendName, InstanceId, TenantId, UpstreamSessionId } from '../core/ids.ts';
+import { within } from '../core/within.ts';
 import { createPrincipal } from '../identity/principal.ts';
 import type { Sealer } from '../session/seal.ts';
 import { MAX_UPSTREAM_ID_CHARS, newSessionKey, sealSessionId } from '../session/session-id.ts';
@@ -75,16 +76,4 @@ export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now 
     await within(stored, STORE_TIMEOUT_MS).catch((err: unknown) => log.warn({ backend, err }, 'session record not stored'));
     return { kind: 'replace', sessionId };
   };
-}
-
-async function within(promise: Promise<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

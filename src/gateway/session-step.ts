@@ -2,6 +2,7 @@
 
 import { timingSafeEqual } from 'node:crypto';
 import type { SealedSessionId } from '../core/ids.ts';
+import { within } from '../core/within.ts';
 import type { Instance } from '../directory/snapshot.ts';
 import type { Grant } from '../session/session-id.ts';
 import type { Binding, SessionChange, SessionNews } from '../session/store.ts';
@@ -15,6 +16,8 @@ import { refuseTools } from './tool-policy.ts';
 
 /** How long a session request may wait for the store when the feed is silent. */
 const STORE_LIMIT_MS = 50;
+/** The few requests that change a session's record wait for it no longer than this. */
+const STORE_TIMEOUT_MS = 2_000;
 
 /** A session request whose id has been opened. */
 interface Located {
@@ -35,7 +38,19 @@ const FIRST_TRY: Sending = { recovered: false, dropLastEventId: false, again: fa
 export type SessionStep = (theCase: Case, id: SealedSessionId) => Decision | Promise<Decision>;
 
 export function createSessionStep(dependencies: AuthorizeDependencies): SessionStep {
-  const { feed, store, useLog, sessionIds, tickets, recovery, toolLists, toolHints, onRevocationOutage, now = Date.now } = dependencies;
+  const {
+    feed,
+    store,
+    useLog,
+    sessionIds,
+    tickets,
+    recovery,
+    toolLists,
+    toolHints,
+    onRevocationOutage,
+    log,
+    now = Date.now,
+  } = dependencies;
 
   const notFound = (theCase: Case): Decision => refuse('session_not_found', { rpcId: theCase.asked.single?.id, facts: factsOf(theCase) });
 
@@ -60,16 +75,42 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
     const known = asked.complete || (await recovery.alive(lostRequest(located, binding), instance, binding.upstreamId));
     if (!known) return recover(located, binding);
     const change = changeOf(theCase);
-    if (change) await store.note(grant.key, change);
-    if (request.method === 'DELETE') await store.end(grant.key, 'ending');
-    const dropLastEventId = request.headers.lastEventId !== undefined && (await store.claimStream(grant.key));
-    return send(located, instance, binding, { ...FIRST_TRY, dropLastEventId });
+    if (change) await worthTrying('change not noted', store.note(grant.key, change));
+    if (request.method === 'DELETE') {
+      try {
+        await within(store.end(grant.key, 'ending'), STORE_TIMEOUT_MS);
+      } catch (err) {
+        // Without the mark a later request could open the session again that its client has ended.
+        log.warn({ err }, 'session not marked as ending');
+        return refuse('state_unavailable', { rpcId: asked.single?.id, facts: factsOf(theCase) });
+      }
+    }
+    return send(located, instance, binding, { ...FIRST_TRY, dropLastEventId: await firstStream(located, binding.generation) });
+  };
+
+  /** Whether this is the first GET stream since a recovery: what it names in `Last-Event-ID` is an event of the lost instance. */
+  const firstStream = async ({ theCase, grant }: Located, generation: number): Promise<boolean> => {
+    if (theCase.request.method !== 'GET' || generation === 0) return false;
+    return (await worthTrying('stream not claimed', store.claimStream(grant.key))) ?? false;
+  };
+
+  /** What only later requests profit from does not fail this one. */
+  const worthTrying = async <T>(failure: string, attempt: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await within(attempt, STORE_TIMEOUT_MS);
+    } catch (err) {
+      log.warn({ err }, failure);
+      return undefined;
+    }
   };
 
   const recover = async (located: Located, tried: Binding | undefined): Promise<Decision> => {
     const outcome = await recovery.recover(lostRequest(located, tried));
     if (!('instance' in outcome)) return answerOf(outcome, located.theCase);
-    return send(located, outcome.instance, outcome.binding, { recovered: outcome.kind === 'bound', dropLastEventId: true, again: true });
+    const { kind, instance, binding } = outcome;
+    await firstStream(located, binding.generation);
+    const recovered = kind === 'bound';
+    return send(located, instance, binding, { recovered, dropLastEventId: recovered, again: true });
   };
 
   const send = (located: Located, instance: Instance, binding: Binding, how: Sending): Decision | Promise<Decision> => {
@@ -77,14 +118,14 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
     const { request, backend, asked } = theCase;
     const { upstreamId } = binding;
     if (toolLists.wanted(asked, backend)) {
-      return toolLists.answer(theCase, instance, { id, upstreamId, recover: how.again ? undefined : () => recover(located, binding) });
+      return toolLists.answer(theCase, instance, { id, upstreamId }, how.again ? undefined : () => recover(located, binding));
     }
     return forward({
       theCase,
       instance,
       kind: 'session',
       session: { id, upstreamId },
-      replayable: allReplayable(asked.messages) || toolHints.replayable(asked, backend, instance, upstreamId, request.authority),
+      replayable: allReplayable(asked.messages) || toolHints.replayable(theCase, instance, upstreamId),
       recovered: how.recovered,
       dropLastEventId: how.dropLastEventId,
       opening: undefined,
@@ -98,7 +139,7 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
   const askStore = async (located: Located): Promise<Decision> => {
     const { theCase, grant } = located;
     try {
-      const record = await Promise.race([store.read(grant.key), rejectAfter(STORE_LIMIT_MS)]);
+      const record = await within(store.read(grant.key), STORE_LIMIT_MS);
       return continueWith(located, record && { key: record.key, binding: record.binding, ended: record.end !== undefined });
     } catch {
       if (onRevocationOutage === 'allow') return continueWith(located, feed.find(grant.key));
@@ -123,7 +164,16 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
 
 function lostRequest({ theCase, grant }: Located, tried: Binding | undefined): LostRequest {
   const { request, asked, backend, caller } = theCase;
-  return { method: request.method, messages: asked.messages, backend, grant, caller, authority: request.authority, tried };
+  return {
+    method: request.method,
+    messages: asked.messages,
+    backend,
+    grant,
+    caller,
+    authority: request.authority,
+    protocolVersion: request.headers.protocolVersion,
+    tried,
+  };
 }
 
 function answerOf(outcome: NotRecovered, theCase: Case): Decision {
@@ -145,7 +195,7 @@ function answerOf(outcome: NotRecovered, theCase: Case): Decision {
 function needsMore(theCase: Case, binding: Binding): boolean {
   const { request, asked } = theCase;
   if (request.method === 'DELETE' || !asked.complete || changeOf(theCase) !== undefined) return true;
-  return request.headers.lastEventId !== undefined && binding.generation > 0;
+  return request.method === 'GET' && binding.generation > 0;
 }
 
 function changeOf({ asked: { single } }: Case): SessionChange | undefined {
@@ -154,8 +204,4 @@ function changeOf({ asked: { single } }: Case): SessionChange | undefined {
   if (single.method === 'resources/subscribe') return { kind: 'subscribe', uri: single.uri };
   if (single.method === 'resources/unsubscribe') return { kind: 'unsubscribe', uri: single.uri };
   return undefined;
-}
-
-function rejectAfter(ms: number): Promise<never> {
-  return new Promise((_, reject) => setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms).unref());
 }

@@ -2,8 +2,10 @@
 
 import type { Logger } from 'pino';
 import type { UpstreamSessionId } from '../core/ids.ts';
-import type { Backend, Instance } from '../directory/snapshot.ts';
-import type { Asked } from './body.ts';
+import { PROTOCOL_VERSION_KEY } from '../core/rpc-peek.ts';
+import type { Instance } from '../directory/snapshot.ts';
+import type { Case } from './case.ts';
+import { identityHeaders } from './identity-headers.ts';
 import { resultOf } from './rpc-answer.ts';
 import type { CallUpstream } from './upstream.ts';
 
@@ -19,19 +21,22 @@ interface Hints {
 }
 
 export interface ToolHints {
-  /** True for a `tools/call` of a tool that is known to be repeatable. Never waits: a tool is not repeatable until known. */
-  replayable(asked: Asked, backend: Backend, instance: Instance, upstreamId: UpstreamSessionId, authority: string): boolean;
+  /**
+   * True for a `tools/call` of a tool that is known to be repeatable. Never waits: a tool is not repeatable until known.
+   * `upstreamId`: the session to read the list in, if there is one.
+   */
+  replayable(theCase: Case, instance: Instance, upstreamId: UpstreamSessionId | undefined): boolean;
 }
 
 export function createToolHints(call: CallUpstream, log: Logger, now: () => number = Date.now): ToolHints {
   const known = new Map<string, Hints>();
   const reading = new Set<string>();
 
-  const read = async (backend: Backend, instance: Instance, upstreamId: UpstreamSessionId, authority: string): Promise<void> => {
+  const read = async (theCase: Case, instance: Instance, upstreamId: UpstreamSessionId | undefined): Promise<void> => {
     const repeatable = new Set<string>();
     let cursor: string | undefined;
     for (let page = 0; page < MAX_PAGES; page += 1) {
-      const list = await readPage(call, { backend, instance, upstreamId, authority, cursor });
+      const list = await readPage(call, theCase, { instance, upstreamId, cursor });
       for (const tool of list.tools ?? []) {
         const hints = tool.annotations;
         if (typeof tool.name === 'string' && (hints?.readOnlyHint === true || hints?.idempotentHint === true)) repeatable.add(tool.name);
@@ -40,16 +45,17 @@ export function createToolHints(call: CallUpstream, log: Logger, now: () => numb
       if (cursor === undefined) break;
     }
     if (known.size >= MAX_BACKENDS) known.clear();
-    known.set(backend.name, { repeatable, readAt: now() });
+    known.set(theCase.backend.name, { repeatable, readAt: now() });
   };
 
   return {
-    replayable(asked, backend, instance, upstreamId, authority) {
+    replayable(theCase, instance, upstreamId) {
+      const { backend, asked } = theCase;
       if (!backend.trustToolHints || asked.single?.method !== 'tools/call') return false;
       const hints = known.get(backend.name);
       if ((!hints || now() - hints.readAt > REFRESH_MS) && !reading.has(backend.name)) {
         reading.add(backend.name);
-        read(backend, instance, upstreamId, authority)
+        read(theCase, instance, upstreamId)
           .catch((err: unknown) => log.warn({ backend: backend.name, err }, 'tool hints not read'))
           .finally(() => reading.delete(backend.name));
       }
@@ -67,24 +73,46 @@ interface ToolPage {
 }
 
 interface PageRequest {
-  readonly backend: Backend;
   readonly instance: Instance;
-  readonly upstreamId: UpstreamSessionId;
-  readonly authority: string;
+  readonly upstreamId: UpstreamSessionId | undefined;
   readonly cursor: string | undefined;
 }
 
-async function readPage(call: CallUpstream, { backend, instance, upstreamId, authority, cursor }: PageRequest): Promise<ToolPage> {
+async function readPage(call: CallUpstream, { backend, request, shaped, caller }: Case, page: PageRequest): Promise<ToolPage> {
+  const { instance, upstreamId, cursor } = page;
+  const { protocolVersion } = request.headers;
+  const modern = shaped.modern && protocolVersion !== undefined;
   const answer = await call({
     method: 'POST',
     instance,
     backend,
-    authority,
-    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'mcp-session-id': upstreamId },
-    body: JSON.stringify({ jsonrpc: '2.0', id: REQUEST_ID, method: 'tools/list', ...(cursor === undefined ? {} : { params: { cursor } }) }),
+    authority: request.authority,
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...Object.fromEntries(identityHeaders(caller)),
+      ...(protocolVersion === undefined ? {} : { 'mcp-protocol-version': protocolVersion }),
+      ...(modern ? { 'mcp-method': 'tools/list' } : {}),
+      ...(upstreamId === undefined ? {} : { 'mcp-session-id': upstreamId }),
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: REQUEST_ID,
+      method: 'tools/list',
+      params: { ...(cursor === undefined ? {} : { cursor }), ...(modern ? { _meta: modernMeta(protocolVersion) } : {}) },
+    }),
     timeoutMs: LIST_TIMEOUT_MS,
   });
-  const page = resultOf(answer, REQUEST_ID);
-  if (typeof page !== 'object' || page === null) throw new Error(`tools/list was answered with HTTP ${answer.status} and no result`);
-  return page;
+  const list = resultOf(answer, REQUEST_ID);
+  if (typeof list !== 'object' || list === null) throw new Error(`tools/list was answered with HTTP ${answer.status} and no result`);
+  return list;
+}
+
+/** What every modern request says of its client (2026-07-28). */
+function modernMeta(protocolVersion: string): Record<string, unknown> {
+  return {
+    [PROTOCOL_VERSION_KEY]: protocolVersion,
+    'io.modelcontextprotocol/clientInfo': { name: 'mcp-gateway', version: '0' },
+    'io.modelcontextprotocol/clientCapabilities': {},
+  };
 }

@@ -54,24 +54,29 @@ export function refuseTools(theCase: Case): Answer | undefined {
   return undefined;
 }
 
-/** The session in whose name a list is read; `recover` when the instance does not know it any more. */
+/** The session in whose name a list is read. */
 export interface ListSession {
   readonly id: SealedSessionId;
   readonly upstreamId: UpstreamSessionId;
-  readonly recover: (() => Promise<Decision>) | undefined;
 }
 
 export interface ToolLists {
   /** Whether the answer has to be filtered: then it is read and given here instead of streaming through Envoy. */
   wanted(asked: Asked, backend: Backend): boolean;
-  answer(theCase: Case, instance: Instance, session: ListSession | undefined): Promise<Decision>;
+  /** `elsewhere`: what to do when the instance cannot be reached or does not know the session; undefined when that was done already. */
+  answer(
+    theCase: Case,
+    instance: Instance,
+    session: ListSession | undefined,
+    elsewhere: (() => Decision | Promise<Decision>) | undefined,
+  ): Promise<Decision>;
 }
 
 export function createToolLists(call: CallUpstream): ToolLists {
   return {
     wanted: (asked, backend) => backend.tools !== undefined && asked.single?.method === 'tools/list',
 
-    async answer(theCase, instance, session) {
+    async answer(theCase, instance, session, elsewhere) {
       const { request, shaped, backend, caller, asked } = theCase;
       const facts = factsOf(theCase, instance.id);
       const rpcId = asked.single?.id;
@@ -91,9 +96,9 @@ export function createToolLists(call: CallUpstream): ToolLists {
       } catch (error) {
         if (!(error instanceof UpstreamUnreachable)) throw error;
         // A list may be asked for twice: whatever broke, a lost session is opened again, and the list read there.
-        return session?.recover?.() ?? refuse('list_unavailable', { rpcId, facts });
+        return elsewhere?.() ?? refuse('list_unavailable', { rpcId, facts });
       }
-      if (upstream.status === 404 && session?.recover) return session.recover();
+      if (upstream.status === 404 && session && elsewhere) return elsewhere();
       return filtered(upstream, theCase, session, facts);
     },
   };

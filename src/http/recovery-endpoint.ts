@@ -2,21 +2,25 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
-import type { UpstreamSessionId } from '../core/ids.ts';
+import type { SessionKey, UpstreamSessionId } from '../core/ids.ts';
 import { peek, type RpcMessage } from '../core/rpc-peek.ts';
+import { within } from '../core/within.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Instance } from '../directory/snapshot.ts';
 import { namesOf } from '../gateway/case.ts';
+import { replyId } from '../gateway/forward.ts';
 import type { Parking } from '../gateway/parking.ts';
 import type { NotRecovered, Recovery } from '../gateway/recover.ts';
 import { bare, refuse, refuseCapacity } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
 import type { Sealer } from '../session/seal.ts';
 import { openSessionId } from '../session/session-id.ts';
+import type { SessionStore } from '../session/store.ts';
 import { openTicketA, sealTicketB, TICKET_A_HEADER, TICKET_B_HEADER, type TicketA } from '../session/ticket.ts';
 
 export interface RecoveryEndpointDependencies {
+  readonly store: Pick<SessionStore, 'claimStream'>;
   readonly recovery: Recovery;
   readonly directory: Directory;
   readonly balancer: Balancer;
@@ -26,16 +30,27 @@ export interface RecoveryEndpointDependencies {
   readonly now?: () => number;
 }
 
+/** For what later requests profit from. */
+const STORE_TIMEOUT_MS = 2_000;
+
 export type AnswerRetry = (request: IncomingMessage, body: Buffer, signal: AbortSignal) => Promise<Answer>;
 
 /** Envoy strips `x-mcp-*` from clients, so a ticket A here was set in pass 1; it is sealed all the same. */
 export const isRetry = (request: IncomingMessage): boolean => request.headers[TICKET_A_HEADER] !== undefined;
 
 export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencies): AnswerRetry {
-  const { recovery, directory, balancer, parking, sealer, log, now = Date.now } = dependencies;
+  const { store, recovery, directory, balancer, parking, sealer, log, now = Date.now } = dependencies;
+
+  /** The stream that is opened again is the first one of the new binding; without the mark the next one would count as that. */
+  const claimStream = (key: SessionKey): Promise<unknown> =>
+    within(store.claimStream(key), STORE_TIMEOUT_MS).catch((err: unknown) => log.warn({ err }, 'stream not claimed'));
 
   /** Envoy follows this itself, and only this: see `allow_listed_routes` in envoy/envoy.yaml. */
-  const sendRound = ({ ticket, request, messages }: Retry, instance: Instance, upstreamId: UpstreamSessionId | undefined): Answer => {
+  const sendRound = (
+    { ticket, request, messages }: Retry,
+    instance: Instance,
+    { upstreamId, moved }: { readonly upstreamId: UpstreamSessionId | undefined; readonly moved: boolean },
+  ): Answer => {
     const path = `/adapters/${ticket.backend}/mcp${queryOf(request.url ?? '')}`;
     const [single] = messages.length === 1 ? messages : [];
     const rebound = sealTicketB(
@@ -48,7 +63,8 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
         instance: instance.id,
         address: instance.address,
         upstreamId,
-        rpcId: single?.idValue,
+        moved,
+        rpcId: replyId(single?.idValue),
         facts: {
           ...namesOf(messages.length > 1, single),
           backend: ticket.backend,
@@ -76,9 +92,14 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
       grant,
       caller: ticket.caller,
       authority: ticket.authority,
+      protocolVersion: request.headers['mcp-protocol-version'] as string | undefined,
       tried: { instance: ticket.tried, upstreamId },
     });
-    if ('instance' in outcome) return sendRound(retry, outcome.instance, outcome.binding.upstreamId);
+    if ('instance' in outcome) {
+      const { kind, instance, binding } = outcome;
+      if (request.method === 'GET' && binding.generation > 0) await claimStream(grant.key);
+      return sendRound(retry, instance, { upstreamId: binding.upstreamId, moved: kind === 'bound' });
+    }
     return answerOf(outcome, messages[0]?.method, rpcId);
   };
 
@@ -92,7 +113,9 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
     const backend = await parking.wait(ticket.backend, known.startTimeoutMs, undefined, signal);
     if (typeof backend === 'string') return refuseCapacity(backend, messages[0]?.method, options);
     const instance = balancer.pick(backend, ticket.kind === 'initialize', ticket.tried);
-    return instance ? sendRound(retry, instance, undefined) : refuseCapacity('no_instance', messages[0]?.method, options);
+    return instance
+      ? sendRound(retry, instance, { upstreamId: undefined, moved: true })
+      : refuseCapacity('no_instance', messages[0]?.method, options);
   };
 
   return async (request, body, signal) => {

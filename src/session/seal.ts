@@ -21,7 +21,7 @@ const HEADER_BYTES = 1 + KEY_ID_BYTES;
 const CIPHER = 'aes-256-gcm';
 
 /** Longer texts are not even decoded. Envoy refuses header blocks above 32 KiB in any case. */
-const MAX_SEALED_CHARS = 16_384;
+const MAX_SEALED_CHARS = 32_768;
 
 const AAD: Record<Purpose, Buffer> = {
   session: Buffer.from('mcp-gateway session v1'),

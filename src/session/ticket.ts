@@ -46,6 +46,8 @@ export interface TicketB extends TicketA {
   readonly instance: InstanceId;
   readonly address: string;
   readonly upstreamId: UpstreamSessionId | undefined;
+  /** False when the session lives where it was, and the request is sent there once more. */
+  readonly moved: boolean;
   /** For error replies and the log line of pass 2, which does not read the body again. */
   readonly rpcId: string | number | undefined;
   readonly facts: Readonly<Record<string, string | boolean | undefined>>;

@@ -17,6 +17,7 @@ export function ticketOf(over: Partial<TicketB> = {}): { a: TicketA; b: TicketB 
     requestId: 'r1',
     method: 'POST',
     path: '/adapters/memory/mcp?x=1',
+    moved: true,
     rpcId: 7,
     facts: { backend: 'memory', method: 'tools/call' },
     instance: 'i2' as InstanceId,
