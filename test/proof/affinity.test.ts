@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { runLoad } from '../harness/load.ts';
 import { openSession, post, type Session, type ToolReport } from '../harness/mcp-http.ts';
+import { killAndWait } from '../harness/processes.ts';
 import { waitForReplicas } from '../harness/replicas.ts';
 import { serverBackend } from '../harness/resource.ts';
 import { waitFor } from '../harness/wait-for.ts';
@@ -93,5 +94,16 @@ describe('affinity: none, two sidecars', () => {
     expect(answer.status).toBe(200);
     expect(answer.headers.get('mcp-session-id')).toBeNull();
     expect(JSON.stringify([...answer.headers])).not.toContain(LEAKED_ID);
+  });
+
+  test('a process that dies takes no request with it that comes later, stateless or initialize', { timeout: 60_000 }, async () => {
+    for (const name of ['stateless', 'stateful']) {
+      const victims = gateway.pids().filter(({ command }) => command.includes(name === 'stateful' ? 'counter-server' : 'stateless-server'));
+      await killAndWait((victims[0] as { pid: number }).pid);
+      const work = name === 'stateful' ? () => openSession(gateway.backendUrl(name)) : () => call(1);
+      const outcomes = await Promise.all(Array.from({ length: 60 }, () => work().catch((error: Error) => error)));
+      const failures = outcomes.filter((outcome) => outcome instanceof Error || ('status' in outcome && outcome.status !== 200));
+      expect(failures, name).toEqual([]);
+    }
   });
 });

@@ -238,6 +238,32 @@ describe('targets', () => {
     expectError(await exchange({ url: session.url, body: '{"jsonrpc":"2.0","id":1,"method":"ping"}', headers: JSON_TYPE }), 400);
   });
 
+  test('the old HTTP+SSE transport is refused by name', async () => {
+    for (const [method, path] of [
+      ['GET', '/adapters/counter/sse'],
+      ['POST', '/adapters/counter/messages?sessionId=1'],
+      ['GET', '/sse'],
+    ] as const) {
+      const headers: RawHeaders = [
+        ['Accept', 'text/event-stream'],
+        ...(method === 'POST' ? ([['Content-Type', 'application/json']] as const) : []),
+      ];
+      const answer = await exchange({ method, url: `${gateway.url}${path}`, headers, ...(method === 'POST' && { body: '{}' }) });
+      expectError(answer, [400, 404, 405]);
+      if (path.startsWith('/adapters/counter/sse')) expect(answer.text).toMatch(/HTTP\+SSE.*not supported/);
+    }
+  });
+
+  test('documents of OAuth that clients ask for before they know better: a clean 404', async () => {
+    const documents = ['oauth-protected-resource', 'oauth-authorization-server', 'openid-configuration'];
+    const paths = documents.flatMap((name) => [
+      `/.well-known/${name}`,
+      `/.well-known/${name}/adapters/counter/mcp`,
+      `/adapters/counter/mcp/.well-known/${name}`,
+    ]);
+    for (const path of paths) expectError(await exchange({ method: 'GET', url: `${gateway.url}${path}` }), 404);
+  });
+
   test('a request line that is none, HTTP/0.9, a binary greeting: the connection ends', async () => {
     const { hostname, port } = new URL(gateway.url);
     for (const bytes of [
