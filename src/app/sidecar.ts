@@ -125,7 +125,7 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
 
     const http = await startSidecarServer({
       socket: options.http,
-      answerRetry: createRecoveryEndpoint({ store, recovery, directory, balancer, parking, sealer, log }),
+      answerRetry: createRecoveryEndpoint({ recovery, directory, balancer, parking, sealer, log }),
       ready: () => serving,
       log,
     });

@@ -69,7 +69,7 @@ describe('waiting', () => {
     await new Promise(setImmediate);
     expect(seen).toBeUndefined();
     directory.replace([backendOf()]);
-    expect((await waiting).backends.get(memory)?.instances).toHaveLength(1);
+    expect((await waiting).backends.get(memory)?.instances).toHaveLength(2);
 
     directory.replace([backendOf({ instances: [] })]);
     const inVain = directory.waitFor(memory, ready, never);

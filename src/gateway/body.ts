@@ -23,12 +23,14 @@ export const NOTHING_ASKED: Asked = { kind: 'asked', messages: [], batch: false,
 export function readBody(request: GatewayRequest, shaped: Shaped): Asked | Answer {
   if (request.method !== 'POST') return NOTHING_ASKED;
   const seen = peek(request.body, { complete: request.bodyComplete });
+  // What stands behind a text that seems to have ended is not known either: fail closed where a rule is in force, and nowhere else.
+  if (!request.bodyComplete && shaped.backend.tools && seen.kind !== 'invalid') {
+    return refuse('body_too_large', { rpcId: seen.kind === 'single' || seen.kind === 'incomplete' ? seen.message?.id : undefined });
+  }
   switch (seen.kind) {
     case 'invalid':
       return refuse(seen.reason === 'parse-error' ? 'parse_error' : 'invalid_request', { data: seen.detail });
     case 'incomplete':
-      // With a partial body no tool can be told from another: fail closed where a rule is in force, and nowhere else.
-      if (shaped.backend.tools) return refuse('body_too_large', { rpcId: seen.message?.id });
       return { kind: 'asked', messages: [], batch: seen.batch, complete: false, single: seen.message };
     case 'batch':
       // A session cannot begin inside a batch (2025-03-26, lifecycle), and no policy could be applied to it as a whole.
@@ -36,12 +38,12 @@ export function readBody(request: GatewayRequest, shaped: Shaped): Asked | Answe
       // Batches ended with 2025-06-18: an element that claims a modern version is refused as the SDK's server does.
       if (seen.messages.some((message) => message.protocolVersion !== undefined))
         return refuse('invalid_request', { data: 'a modern request inside a batch' });
-      return { kind: 'asked', messages: seen.messages, batch: true, complete: true, single: undefined };
+      return { kind: 'asked', messages: seen.messages, batch: true, complete: request.bodyComplete, single: undefined };
     case 'single': {
       const disagreement = headersAgree(request.headers, seen.message);
       if (disagreement)
         return refuse('header_mismatch', { rpcId: seen.message.id, message: disagreement.message, data: disagreement.data });
-      return { kind: 'asked', messages: [seen.message], batch: false, complete: true, single: seen.message };
+      return { kind: 'asked', messages: [seen.message], batch: false, complete: request.bodyComplete, single: seen.message };
     }
     default:
       return seen satisfies never;

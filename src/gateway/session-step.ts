@@ -108,7 +108,6 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
     const outcome = await recovery.recover(lostRequest(located, tried));
     if (!('instance' in outcome)) return answerOf(outcome, located.theCase);
     const { kind, instance, binding } = outcome;
-    await firstStream(located, binding.generation);
     const recovered = kind === 'bound';
     return send(located, instance, binding, { recovered, dropLastEventId: recovered, again: true });
   };

@@ -12,6 +12,8 @@ import type { CallUpstream } from './upstream.ts';
 const LIST_TIMEOUT_MS = 10_000;
 const MAX_PAGES = 20;
 const REFRESH_MS = 300_000;
+/** After a failure. */
+const RETRY_MS = 30_000;
 const MAX_BACKENDS = 1_000;
 const REQUEST_ID = 'mcp-gateway-hints';
 
@@ -56,7 +58,11 @@ export function createToolHints(call: CallUpstream, log: Logger, now: () => numb
       if ((!hints || now() - hints.readAt > REFRESH_MS) && !reading.has(backend.name)) {
         reading.add(backend.name);
         read(theCase, instance, upstreamId)
-          .catch((err: unknown) => log.warn({ backend: backend.name, err }, 'tool hints not read'))
+          .catch((err: unknown) => {
+            log.warn({ backend: backend.name, err }, 'tool hints not read');
+            // Not with every call: a server that refuses the list would get twice the requests.
+            known.set(backend.name, { repeatable: hints?.repeatable ?? new Set(), readAt: now() - REFRESH_MS + RETRY_MS });
+          })
           .finally(() => reading.delete(backend.name));
       }
       return asked.single.name !== undefined && (hints?.repeatable.has(asked.single.name) ?? false);

@@ -124,7 +124,8 @@ function filtered(
   if (body === undefined) return refuse('list_unavailable', { rpcId: asked.single?.id, facts });
   const headers: (readonly [string, string])[] = [];
   for (const [name, value] of Object.entries(upstream.headers)) {
-    if (value === undefined || HOP_HEADERS.has(name)) continue;
+    // Envoy takes ours out of what it forwards; here a server may have sent them back as well.
+    if (value === undefined || HOP_HEADERS.has(name) || name.startsWith('x-mcp-')) continue;
     for (const one of Array.isArray(value) ? value : [value]) headers.push([name, one]);
   }
   if (session && upstream.headers['mcp-session-id'] !== undefined) headers.push(['mcp-session-id', session.id]);

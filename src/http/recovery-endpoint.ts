@@ -2,9 +2,8 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
-import type { SessionKey, UpstreamSessionId } from '../core/ids.ts';
+import type { UpstreamSessionId } from '../core/ids.ts';
 import { peek, type RpcMessage } from '../core/rpc-peek.ts';
-import { within } from '../core/within.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Instance } from '../directory/snapshot.ts';
@@ -16,11 +15,9 @@ import { bare, refuse, refuseCapacity } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
 import type { Sealer } from '../session/seal.ts';
 import { openSessionId } from '../session/session-id.ts';
-import type { SessionStore } from '../session/store.ts';
 import { openTicketA, sealTicketB, TICKET_A_HEADER, TICKET_B_HEADER, type TicketA } from '../session/ticket.ts';
 
 export interface RecoveryEndpointDependencies {
-  readonly store: Pick<SessionStore, 'claimStream'>;
   readonly recovery: Recovery;
   readonly directory: Directory;
   readonly balancer: Balancer;
@@ -30,8 +27,8 @@ export interface RecoveryEndpointDependencies {
   readonly now?: () => number;
 }
 
-/** For what later requests profit from. */
-const STORE_TIMEOUT_MS = 2_000;
+/** How long the directory may take to learn that an instance is gone. */
+const NEWS_WAIT_MS = 250;
 
 export type AnswerRetry = (request: IncomingMessage, body: Buffer, signal: AbortSignal) => Promise<Answer>;
 
@@ -39,11 +36,7 @@ export type AnswerRetry = (request: IncomingMessage, body: Buffer, signal: Abort
 export const isRetry = (request: IncomingMessage): boolean => request.headers[TICKET_A_HEADER] !== undefined;
 
 export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencies): AnswerRetry {
-  const { store, recovery, directory, balancer, parking, sealer, log, now = Date.now } = dependencies;
-
-  /** The stream that is opened again is the first one of the new binding; without the mark the next one would count as that. */
-  const claimStream = (key: SessionKey): Promise<unknown> =>
-    within(store.claimStream(key), STORE_TIMEOUT_MS).catch((err: unknown) => log.warn({ err }, 'stream not claimed'));
+  const { recovery, directory, balancer, parking, sealer, log, now = Date.now } = dependencies;
 
   /** Envoy follows this itself, and only this: see `allow_listed_routes` in envoy/envoy.yaml. */
   const sendRound = (
@@ -97,7 +90,6 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
     });
     if ('instance' in outcome) {
       const { kind, instance, binding } = outcome;
-      if (request.method === 'GET' && binding.generation > 0) await claimStream(grant.key);
       return sendRound(retry, instance, { upstreamId: binding.upstreamId, moved: kind === 'bound' });
     }
     return answerOf(outcome, messages[0]?.method, rpcId);
@@ -110,6 +102,9 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
     balancer.suspect(ticket.tried);
     const known = directory.snapshot().backends.get(ticket.backend);
     if (!known) return refuse('unknown_backend', options);
+    // A process that has just died may still be listed for a moment; a live one may have reset a connection, so not for long.
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(NEWS_WAIT_MS)]);
+    await directory.waitFor(ticket.backend, ({ id, state }) => state === 'ready' && id !== ticket.tried, soon).catch(() => {});
     const backend = await parking.wait(ticket.backend, known.startTimeoutMs, undefined, signal);
     if (typeof backend === 'string') return refuseCapacity(backend, messages[0]?.method, options);
     const instance = balancer.pick(backend, ticket.kind === 'initialize', ticket.tried);

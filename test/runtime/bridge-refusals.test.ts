@@ -124,7 +124,7 @@ describe('the bridge', () => {
     });
     expect(response.status).toBe(400);
     expect(await response.text()).toBe(
-      '{"jsonrpc":"2.0","id":9007199254740993,"error":{"code":-32022,"message":"Unsupported protocol version: 2026-07-28","data":{"supported":["2025-11-25","2025-06-18","2025-03-26"],"requested":"2026-07-28"}}}',
+      '{"jsonrpc":"2.0","id":9007199254740993,"error":{"code":-32000,"message":"Bad Request: Unsupported protocol version: 2026-07-28 (supported versions: 2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05, 2024-10-07)"}}',
     );
   });
 

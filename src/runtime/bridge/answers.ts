@@ -8,15 +8,12 @@ export interface Refusal {
   readonly code: number;
   readonly message: string;
   readonly id?: string | undefined;
-  /** JSON text. */
-  readonly data?: string;
   readonly headers?: Record<string, string>;
 }
 
 /** A JSON-RPC error response as bytes; the id goes in as it was written, so that integers beyond 2^53 survive. */
-export function errorMessage({ code, message, id, data }: Pick<Refusal, 'code' | 'message' | 'id' | 'data'>): Buffer {
-  const more = data === undefined ? '' : `,"data":${data}`;
-  return Buffer.from(`{"jsonrpc":"2.0","id":${id ?? 'null'},"error":{"code":${code},"message":${JSON.stringify(message)}${more}}}`);
+export function errorMessage({ code, message, id }: Pick<Refusal, 'code' | 'message' | 'id'>): Buffer {
+  return Buffer.from(`{"jsonrpc":"2.0","id":${id ?? 'null'},"error":{"code":${code},"message":${JSON.stringify(message)}}}`);
 }
 
 /** Answers a request with a refusal. */
