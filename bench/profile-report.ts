@@ -1,6 +1,8 @@
 // Reads a CPU profile: self time by part of the program and by function.
 
 const TOP_FUNCTIONS = 45;
+/** The file that starts and ends the profile (profile.ts): its own time is not the program's. */
+const PROFILER = '/dist/main.js';
 
 interface ProfileNode {
   readonly id: number;
@@ -26,7 +28,7 @@ export function renderProfile(profile: CpuProfile, requests: number): string {
   let busy = 0;
   profile.samples.forEach((id, index) => {
     const node = byId.get(id);
-    if (!node || node.callFrame.functionName === '(idle)') return;
+    if (!node || node.callFrame.functionName === '(idle)' || callerOf(node, parentOf).endsWith(PROFILER)) return;
     const time = profile.timeDeltas[index] ?? 0;
     busy += time;
     add(parts, partOf(node), time);
