@@ -29,11 +29,6 @@ export function subjectField(method: string): SubjectField | undefined {
   return SUBJECT_FIELDS.get(method);
 }
 
-/** Methods that read one page of a list and change nothing. */
-export function isListMethod(method: string): boolean {
-  return LIST_METHODS.has(method);
-}
-
 /** Methods that may be sent a second time although the first may have been processed: `ping`, `server/discover` and the lists. */
 export function isReplayable(method: string): boolean {
   return method === 'ping' || method === 'server/discover' || LIST_METHODS.has(method);

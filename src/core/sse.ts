@@ -1,4 +1,4 @@
-// Server-sent events as bytes (WHATWG HTML, section 9.2): data changed in place in a whole text, or read from a stream.
+// Server-sent events as bytes (WHATWG HTML, section 9.2): data changed in place in a whole text.
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -8,12 +8,6 @@ const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEW_LINE = Buffer.from('\n');
 /** The type of an event that names none: the only one in which MCP clients look for messages. */
 const DEFAULT_TYPE = 'message';
-
-/** An event is larger than `sseMessages` was allowed to keep. */
-export class SseEventTooLarge extends Error {
-  readonly code = 'ERR_SSE_EVENT_TOO_LARGE';
-  override readonly name = 'SseEventTooLarge';
-}
 
 /** `[start, end)` is the line, `[end, next)` its ending: CR, LF, CRLF, or nothing where the bytes end. */
 interface Line {
@@ -59,58 +53,6 @@ export function mapSseData(bytes: Buffer, change: (data: Buffer, type: string) =
     type = DEFAULT_TYPE;
   }
   return copied === 0 ? bytes : Buffer.concat([...pieces, bytes.subarray(copied)]);
-}
-
-/**
- * The data of each event of type `message` as it arrives, in whatever chunks. Empty ones are left out, and so is one
- * that the end of the stream cuts off. Ends with the stream, and ends the stream when the caller stops early.
- *
- * @throws SseEventTooLarge when one event (or one line) holds more than `maxEventBytes`; and what `chunks` throws.
- */
-export async function* sseMessages(
-  chunks: AsyncIterable<Uint8Array>,
-  { maxEventBytes }: { readonly maxEventBytes: number },
-): AsyncGenerator<Buffer, void, undefined> {
-  let unfinished: Buffer[] = [];
-  let data: Buffer[] = [];
-  let type = DEFAULT_TYPE;
-  let size = 0;
-  let afterCr = false;
-  let firstLine = true;
-
-  for await (const chunk of chunks) {
-    if (chunk.length === 0) continue;
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    // CRLF torn apart by the chunks: its CR has ended the line already.
-    let pos = afterCr && bytes[0] === LF ? 1 : 0;
-    afterCr = bytes.at(-1) === CR;
-
-    while (pos < bytes.length) {
-      const line = lineAt(bytes, pos);
-      pos = line.next;
-      unfinished.push(bytes.subarray(line.start, line.end));
-      size += line.end - line.start;
-      if (size > maxEventBytes) throw new SseEventTooLarge(`a server-sent event of more than ${maxEventBytes} bytes`);
-      if (line.next === line.end) break;
-
-      let text = unfinished.length === 1 ? (unfinished[0] as Buffer) : Buffer.concat(unfinished);
-      unfinished = [];
-      if (firstLine && startsWithBom(text)) text = text.subarray(BOM.length);
-      firstLine = false;
-      if (text.length === 0) {
-        const joined = joinLines(data);
-        if (joined.length > 0 && type === DEFAULT_TYPE) yield joined;
-        data = [];
-        type = DEFAULT_TYPE;
-        size = 0;
-        continue;
-      }
-      const value = fieldValue(text, 'data');
-      if (value === undefined) size -= text.length;
-      else data.push(value);
-      type = typeOf(text) ?? type;
-    }
-  }
 }
 
 function lineAt(bytes: Buffer, start: number): Line {
