@@ -4,11 +4,14 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { SessionKey } from '../core/ids.ts';
 import type { SessionRecord } from './store.ts';
 
 /** A file with this many lines more than live records is rewritten. */
 const COMPACT_SLACK = 20_000;
+/** Changes of so long are written together: opening the file for each would cost more than all else that a new session costs. */
+const GATHER_MS = 10;
 /** Changes that wait for the disk; beyond it the oldest waiting line is the loss, and it is counted. */
 const MAX_PENDING = 50_000;
 
@@ -70,6 +73,7 @@ export async function openJournal(
 
   const drain = async (): Promise<void> => {
     while (pending.length > 0) {
+      await delay(GATHER_MS);
       const batch = pending;
       pending = [];
       try {
