@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from 'vitest';
 import { backendOf, instanceOf } from '../../test/fakes/backends.ts';
-import { asForward, type DecisionOptions, decisionWorld, rpcOf, summary } from '../../test/fakes/decision.ts';
+import { asForward, type DecisionOptions, decisionWorld, NOW, rpcOf, summary } from '../../test/fakes/decision.ts';
 import { type RequestOptions, requestOf } from '../../test/fakes/requests.ts';
 import { openTicketA } from '../session/ticket.ts';
 
@@ -133,7 +133,7 @@ describe('what goes to the instance', () => {
     expect(decision.path).toBe('/mcp?a=%20b');
     const set = new Map(decision.set);
     expect(set.get('x-mcp-subject')).toBe('local');
-    expect(openTicketA(world.sealer, set.get('x-mcp-ticket') ?? '', 2_000_000)).toMatchObject({
+    expect(openTicketA(world.sealer, set.get('x-mcp-ticket') ?? '', NOW)).toMatchObject({
       kind: 'initialize',
       tried: 'i1',
       backend: 'memory',

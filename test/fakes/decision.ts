@@ -18,7 +18,7 @@ import { createTicketWriter } from '../../src/session/ticket.ts';
 import { backendOf, directoryOf } from './backends.ts';
 import { grantOf, recordOf, testSealer } from './sessions.ts';
 
-export const NOW = 2_000_000;
+export const NOW = 2_000_000_000_000;
 
 export interface DecisionOptions {
   readonly backends?: readonly Backend[];
