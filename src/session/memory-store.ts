@@ -13,7 +13,9 @@ import {
 } from './store.ts';
 
 /** Beyond this the record that expires first is dropped: its session works on, but cannot be recovered. */
-const MAX_RECORDS = 200_000;
+const MAX_RECORDS = 100_000;
+/** So many of the oldest records are looked at to find an ended one. */
+const MAX_LOOKED_AT = 1_000;
 /** A DELETE whose outcome nobody reported (its sidecar died) counts as done after this time: its client has given the session up. */
 const ENDING_TTL_MS = 60_000;
 
@@ -63,7 +65,7 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
     count(record, 1);
     if (record.end !== 'ending') endingSince.delete(record.key);
     for (const listener of changeListeners) listener(record);
-    if (records.size > MAX_RECORDS) forget(records.keys().next().value as SessionKey);
+    if (records.size > MAX_RECORDS) forget(leastWorthKeeping(records.values()));
   };
 
   const forget = (key: SessionKey): void => {
@@ -147,6 +149,19 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
       }
     },
   };
+}
+
+/** Of the records that changed longest ago an ended one, else the first: who opens and ends sessions in a loop pushes out nobody else's. */
+function leastWorthKeeping(oldestFirst: Iterable<SessionRecord>): SessionKey {
+  let first: SessionKey | undefined;
+  let looked = 0;
+  for (const { key, end } of oldestFirst) {
+    if (end) return key;
+    first ??= key;
+    looked += 1;
+    if (looked === MAX_LOOKED_AT) break;
+  }
+  return first as SessionKey;
 }
 
 function newsOf(record: SessionRecord): SessionNews {

@@ -69,6 +69,8 @@ export function openSessionId(sealer: Sealer, id: string): Grant | undefined {
 
 /** Opened ids are remembered: a session's requests all carry the same one. */
 const MAX_OPENED = 20_000;
+/** Longer ids (of servers with very long ids of their own) are opened each time: the memory stays below 30 MB. */
+const MAX_KEPT_CHARS = 1_024;
 
 export interface SessionIds {
   /** As `openSessionId`. */
@@ -84,7 +86,7 @@ export function createSessionIds(sealer: Sealer): SessionIds {
       const known = opened.get(id);
       if (known) return known;
       const grant = openSessionId(sealer, id);
-      if (grant) opened.set(id, grant);
+      if (grant && id.length <= MAX_KEPT_CHARS) opened.set(id, grant);
       return grant;
     },
     forget: opened.clear,
