@@ -108,9 +108,9 @@ export const settingsTable = {
   }),
   onRevocationOutage: setting({
     env: 'MCP_GATEWAY_ON_REVOCATION_OUTAGE',
-    fallback: 'deny',
-    doc: 'What happens to requests of a session while nobody can tell whether it was revoked: `deny` or `allow`.',
-    parse: oneOf('deny', 'allow'),
+    fallback: 'allow',
+    doc: 'What happens to requests of a session while the session records cannot be asked whether it has ended: `allow` (its server still knows) or `deny`.',
+    parse: oneOf('allow', 'deny'),
   }),
   drainTimeoutMs: setting({
     env: 'MCP_GATEWAY_DRAIN_TIMEOUT_MS',
