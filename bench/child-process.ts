@@ -24,7 +24,14 @@ export interface Started {
 }
 
 export function startProcess({ name, command, cwd, env }: StartOptions, signal: AbortSignal): Started {
-  const child: ChildProcess = spawn(command[0] as string, command.slice(1), { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child: ChildProcess = spawn(command[0] as string, command.slice(1), {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // In a session of its own, as the gateway starts its processes: Linux shares the CPU out among sessions (autogroup), so on a
+    // busy machine processes that sit together with the generator would have other latencies than those of the gateway.
+    detached: true,
+  });
   let output = '';
   const keep = (chunk: Buffer): void => {
     output = (output + chunk.toString()).slice(-MAX_OUTPUT_CHARS);
