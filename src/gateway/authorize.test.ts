@@ -195,7 +195,7 @@ describe('no instance', () => {
 });
 
 test('a bug is an answer: nothing is thrown, and nothing opens', async () => {
-  const identify = vi.fn(() => {
+  const identify = vi.fn<() => never>(() => {
     throw new Error('bug');
   });
   const decision = await decide({ body: ping }, { over: { identify } });

@@ -53,14 +53,14 @@ describe('limits', () => {
     const parking = createParking(asleep());
     for (let n = 0; n < 100; n += 1) void park(parking);
     expect(await park(parking)).toBe('too_many_waiting');
-    expect(await Promise.race([park(parking, undefined, 'other' as BackendName), 'waits'])).toBe('waits');
+    expect(await Promise.race([park(parking, undefined, 'other' as BackendName), Promise.resolve('waits')])).toBe('waits');
   });
 
   test('10 of one caller, when callers can be told apart', async () => {
     const parking = createParking(asleep());
     for (let n = 0; n < 10; n += 1) void park(parking, 'ann');
     expect(await park(parking, 'ann', 'other' as BackendName)).toBe('too_many_waiting');
-    expect(await Promise.race([park(parking, 'bob'), 'waits'])).toBe('waits');
+    expect(await Promise.race([park(parking, 'bob'), Promise.resolve('waits')])).toBe('waits');
   });
 
   test('a place is free again after the wait, however it ended', async () => {

@@ -228,7 +228,7 @@ describe('an instance that does not take it', () => {
   });
 
   test('when all refuse, the client may try again', async () => {
-    const reopen = vi.fn(async () => Promise.reject(new Error('HTTP 500')));
+    const reopen = vi.fn<() => Promise<string>>(async () => Promise.reject(new Error('HTTP 500')));
     const { recovery, request, store } = world({ reopen });
     expect(await recovery.recover(request())).toEqual({ kind: 'unavailable', code: 'recovery_failed' });
     expect(reopen).toHaveBeenCalledTimes(3);

@@ -90,7 +90,7 @@ describe('a disk that fails', () => {
   };
 
   test('costs lines, which are counted and told once, and the journal goes on when it is back', async () => {
-    const onFailure = vi.fn();
+    const onFailure = vi.fn<(error: unknown) => void>();
     const journal = await openJournal(file, () => [a, b], onFailure);
     const repair = breakDisk();
     journal.append(ended);
@@ -119,8 +119,8 @@ describe('a disk that fails', () => {
 
   test('at the start is an error', async () => {
     writeFileSync(join(folder, 'sub'), '');
-    await expect(openJournal(file, () => [])).rejects.toThrow();
-    await expect(readJournal(file)).rejects.toThrow();
+    await expect(openJournal(file, () => [])).rejects.toThrow('EEXIST');
+    await expect(readJournal(file)).rejects.toThrow('ENOTDIR');
   });
 });
 
