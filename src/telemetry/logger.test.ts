@@ -2,6 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { anyText } from '../../test/fakes/texts.ts';
 import { createLogger, createRequestLine } from './logger.ts';
 
 function world(level = 'info') {
@@ -22,7 +23,7 @@ test('fields that may hold a secret are not written', () => {
 
 test('a request line is one line of JSON in pino’s format', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (tool) => {
+    fc.property(anyText(), (tool) => {
       const { written, options } = world();
       createRequestLine(options)({ tool, n: 1 });
       expect(written).toHaveLength(1);
