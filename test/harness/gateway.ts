@@ -48,8 +48,10 @@ export interface Gateway {
   logs(): string;
   /** Ends it with SIGTERM. @throws when it leaves with an error, too late, or leaves a process behind. */
   stop(): Promise<void>;
-  /** Kills the supervisor alone. */
+  /** Sends a signal to the supervisor alone and waits until it has left. The home stays, to be looked at: `removeHome` afterwards. */
   kill(signal: NodeJS.Signals): Promise<void>;
+  /** Removes the home, unless it came from the caller. `stop` does it by itself. */
+  removeHome(): void;
 }
 
 /** Starts a gateway on free ports. @throws with its output when it is not ready in time. */
@@ -143,6 +145,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     writeResource: (resource) => writeFile(`${resource.metadata.name}.yaml`, JSON.stringify(resource, null, 2)),
     removeResource: (name) => rmSync(join(resources, `${name}.yaml`)),
     logs,
+    removeHome,
     async stop() {
       seen = descendantsOf(child.pid as number);
       child.kill('SIGTERM');

@@ -54,6 +54,7 @@ describe('start and stop', () => {
     expect(await call).toMatchObject({ slept: 300 });
     expect(survivors(processes)).toEqual([]);
     expect(existsSync(join(running.home, 'gateway.json'))).toBe(false);
+    running.removeHome();
   });
 
   test('a port that is taken: the second gateway says so and leaves, the first goes on', { timeout: 60_000 }, async () => {
@@ -63,6 +64,7 @@ describe('start and stop', () => {
     const second = await startGateway({ resources: [], args: listen, wait: false });
     await waitFor('the second to leave', () => second.child.exitCode !== null, { timeoutMs: 45_000 });
     expect(second.child.exitCode, second.logs()).toBeGreaterThan(0);
+    second.removeHome();
     await openSession(gateway.backendUrl('first'));
   });
 
@@ -105,6 +107,7 @@ describe('start and stop', () => {
     expect(running.logs()).not.toMatch(/^\s+at .*\(.*:\d+:\d+\)$/m);
     expect(survivors([...seen.values()])).toEqual([]);
     expect(existsSync(join(running.home, 'gateway.json'))).toBe(false);
+    running.removeHome();
   });
 });
 
