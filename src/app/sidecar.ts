@@ -29,12 +29,14 @@ import type { SessionStore } from '../session/store.ts';
 import { linkStore } from '../session/store-link.ts';
 import { createTicketWriter } from '../session/ticket.ts';
 import { createUseLog } from '../session/use-log.ts';
-import { bufferedStderr, createLogger, createRequestLine } from '../telemetry/logger.ts';
-import { createRequestTelemetry, createSidecarGauges } from '../telemetry/requests.ts';
+import { createLineSink } from '../telemetry/line-sink.ts';
+import { createLogger, createRequestLines } from '../telemetry/logger.ts';
+import { createRequestTelemetry, createSidecarGauges, type RequestRecord } from '../telemetry/requests.ts';
 import { createClosers } from './closers.ts';
 
 /** Two of Envoy's health check intervals: after them no new Check comes to a process that says NOT_SERVING. */
 const LEAVING_MS = 2_200;
+const STDERR = 2;
 const MAX_AGE_OF_UNKNOWN_MS = 30 * 24 * 3_600_000;
 
 /** What the supervisor tells a sidecar that it starts. */
@@ -53,7 +55,8 @@ export interface SidecarOptions {
 
 /** Runs until the signal fires (then leaves without losing a request) or the supervisor is gone (then ends at once). */
 export async function runSidecar(options: SidecarOptions, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-  const logOptions = { level: options.logLevel, process: options.name, stream: bufferedStderr() };
+  const sink = createLineSink(STDERR);
+  const logOptions = { level: options.logLevel, process: options.name, stream: sink };
   const log = createLogger(logOptions);
   const closers = createClosers();
   try {
@@ -120,7 +123,7 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     const registry = new Registry();
     collectDefaultMetrics({ register: registry, prefix: 'mcp_sidecar_' });
     createSidecarGauges(registry, { backends: () => directory.snapshot().backends.size, ready: () => readyInstances(directory) });
-    const record = createRequestTelemetry(registry, createRequestLine(logOptions));
+    const record = createRequestTelemetry(registry, createRequestLines(logOptions));
     connection.onRequest('sidecar/metrics', () => registry.getMetricsAsJSON());
 
     const http = await startSidecarServer({
@@ -134,7 +137,10 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
       socket: options.grpc,
       authorize,
       sealAnswer: createSealAnswer({ sealer, store, maxAgeMs: (name) => maxAge(directory, name), log }),
-      onFinished: (finished, name) => (name === 'leases' ? settle(finished, store) : count(finished, record)),
+      onFinished: (finished, name) => {
+        if (name === 'leases') for (const one of finished) settle(one, store);
+        else record(finished.flatMap((one) => recordOf(one) ?? []));
+      },
       serving: () => serving,
       log,
     });
@@ -152,7 +158,7 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     log.info({ why }, 'sidecar stopping');
   } finally {
     await closers.close();
-    log.flush();
+    sink.flushSync();
   }
 }
 
@@ -176,12 +182,13 @@ function settle({ lease, status }: FinishedRequest, store: SessionStore): void {
   store.end(key, ended ? 'ended' : undefined).catch(() => {});
 }
 
-function count(finished: FinishedRequest, record: ReturnType<typeof createRequestTelemetry>): void {
+/** Undefined for what is no request of a client, or no end of one. */
+function recordOf(finished: FinishedRequest): RequestRecord | undefined {
   // The first pass of a recovered request: recovery's own 307, which no client sees. The second pass tells how it ended.
-  if (finished.status === 307 && finished.upstream === undefined) return;
+  if (finished.status === 307 && finished.upstream === undefined) return undefined;
   const { facts } = finished;
-  if (facts.backend === undefined && facts.reason === undefined && !finished.path.startsWith('/adapters/')) return;
-  record({
+  if (facts.backend === undefined && facts.reason === undefined && !finished.path.startsWith('/adapters/')) return undefined;
+  return {
     requestId: finished.requestId,
     backend: facts.backend,
     httpMethod: finished.httpMethod,
@@ -196,7 +203,7 @@ function count(finished: FinishedRequest, record: ReturnType<typeof createReques
     attempts: finished.attempts,
     recovered: facts.recovered ?? false,
     flags: finished.flags,
-  });
+  };
 }
 
 /** For what Envoy answered by itself: its own words for it. */

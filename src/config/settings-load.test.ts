@@ -54,7 +54,7 @@ describe('defaults', () => {
       publicUrl: undefined,
       allowedHosts: [],
       allowedOrigins: ['loopback'],
-      onRevocationOutage: 'deny',
+      onRevocationOutage: 'allow',
       drainTimeoutMs: 10_000,
     });
     expect(warnings).toEqual([]);

@@ -1,33 +1,12 @@
 // Access log entries on the wire: each becomes a plain record of one finished request.
 
+import { createBoundedCache } from '../core/bounded-cache.ts';
 import type { RequestFacts } from '../gateway/request.ts';
-import { AUTHZ_NAMESPACE, type WireMetadata } from './services.ts';
+import { ProtoReader } from './proto-reader.ts';
+import { AUTHZ_NAMESPACE } from './services.ts';
 
 /** envoy.config.core.v3.RequestMethod. */
 const METHODS = [undefined, 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'] as const;
-
-interface WireEntry {
-  readonly common_properties?: {
-    readonly metadata?: WireMetadata;
-    readonly response_flags?: Readonly<Record<string, boolean>>;
-    readonly route_name?: string;
-    readonly duration?: { readonly seconds?: number; readonly nanos?: number };
-    readonly upstream_remote_address?: { readonly socket_address?: { readonly address?: string; readonly port_value?: number } };
-    readonly upstream_request_attempt_count?: number;
-    readonly intermediate_log_entry?: boolean;
-  };
-  readonly request?: { readonly path?: string; readonly request_id?: string; readonly request_method?: number };
-  readonly response?: {
-    readonly response_code?: { readonly value?: number };
-    readonly response_body_bytes?: number;
-    readonly response_code_details?: string;
-  };
-}
-
-export interface WireLogMessage {
-  readonly identifier?: { readonly log_name?: string };
-  readonly http_logs?: { readonly log_entry?: readonly WireEntry[] };
-}
 
 /** A request that has ended, however it ended. */
 export interface FinishedRequest {
@@ -50,40 +29,162 @@ export interface FinishedRequest {
   readonly lease: string | undefined;
 }
 
-export function readEntries(message: WireLogMessage): FinishedRequest[] {
+/** One message of the log stream; only the first one of a stream says which logger it is. */
+export interface LogMessage {
+  readonly logName: string | undefined;
+  readonly finished: readonly FinishedRequest[];
+}
+
+type Draft = { -readonly [Field in keyof FinishedRequest]: FinishedRequest[Field] } & { flags: string[] };
+
+/** Field numbers of the messages in proto/envoy; a test holds what is read here against proto-loader. */
+const FLAGS: ReadonlyMap<number, string> = new Map([
+  [2, 'no_healthy_upstream'],
+  [3, 'upstream_request_timeout'],
+  [5, 'upstream_remote_reset'],
+  [6, 'upstream_connection_failure'],
+  [7, 'upstream_connection_termination'],
+  [8, 'upstream_overflow'],
+  [9, 'no_route_found'],
+  [15, 'downstream_connection_termination'],
+  [16, 'upstream_retry_limit_exceeded'],
+  [19, 'downstream_protocol_error'],
+]);
+
+/** Most requests of a session leave the same facts: parsing them once is enough. */
+const parsedFacts = createBoundedCache<string, RequestFacts>(4_096);
+
+/**
+ * StreamAccessLogsMessage, read by hand: an entry has about sixty fields, of which eleven are wanted.
+ * @throws RangeError for bytes that are no protobuf message.
+ */
+export function readLogMessage(bytes: Buffer): LogMessage {
+  let logName: string | undefined;
   const finished: FinishedRequest[] = [];
-  for (const entry of message.http_logs?.log_entry ?? []) {
-    if (!entry.common_properties?.intermediate_log_entry) finished.push(readEntry(entry));
-  }
-  return finished;
+  new ProtoReader(bytes).fields(bytes.length, (field, message) => {
+    if (field === 1) {
+      message.fields(message.nested(), (part, identifier) => {
+        if (part === 2) logName = identifier.text();
+      });
+    } else if (field === 2) {
+      message.fields(message.nested(), (part, entries) => {
+        if (part !== 1) return;
+        const entry = readEntry(entries);
+        if (entry) finished.push(entry);
+      });
+    }
+  });
+  return { logName, finished };
 }
 
-function readEntry(entry: WireEntry): FinishedRequest {
-  const common = entry.common_properties ?? {};
-  const fields = common.metadata?.filter_metadata?.[AUTHZ_NAMESPACE]?.fields;
-  const facts = fields?.['facts']?.stringValue;
-  const address = common.upstream_remote_address?.socket_address;
-  return {
-    requestId: entry.request?.request_id ?? '',
-    httpMethod: METHODS[entry.request?.request_method ?? 0],
-    path: entry.request?.path ?? '',
-    status: entry.response?.response_code?.value ?? 0,
-    durationMs: (common.duration?.seconds ?? 0) * 1000 + (common.duration?.nanos ?? 0) / 1e6,
-    attempts: common.upstream_request_attempt_count ?? 0,
-    responseBytes: entry.response?.response_body_bytes ?? 0,
-    upstream: address && `${address.address}:${address.port_value}`,
-    flags: Object.entries(common.response_flags ?? {}).flatMap(([flag, set]) => (set === true ? [flag] : [])),
-    details: entry.response?.response_code_details ?? '',
-    facts: readFacts(facts),
-    lease: fields?.['lease']?.stringValue,
+/** Undefined for the interim report of a request that goes on. */
+function readEntry(reader: ProtoReader): FinishedRequest | undefined {
+  let intermediate = false;
+  const draft: Draft = {
+    requestId: '',
+    httpMethod: undefined,
+    path: '',
+    status: 0,
+    durationMs: 0,
+    attempts: 0,
+    responseBytes: 0,
+    upstream: undefined,
+    flags: [],
+    details: '',
+    facts: {},
+    lease: undefined,
   };
+  reader.fields(reader.nested(), (field, entry) => {
+    if (field === 1) {
+      entry.fields(entry.nested(), (part) => {
+        if (part === 27) intermediate = entry.varint() === 1;
+        else readCommon(part, entry, draft);
+      });
+    }
+    if (field === 3) entry.fields(entry.nested(), (part) => readRequest(part, entry, draft));
+    else if (field === 4) entry.fields(entry.nested(), (part) => readResponse(part, entry, draft));
+  });
+  return intermediate ? undefined : draft;
 }
 
-/** Never throws: it runs where a throw would end the process. */
-function readFacts(text: string | undefined): RequestFacts {
+function readCommon(field: number, reader: ProtoReader, draft: Draft): void {
+  if (field === 13) draft.upstream = readAddress(reader);
+  else if (field === 16) {
+    reader.fields(reader.nested(), (flag) => {
+      const name = FLAGS.get(flag);
+      if (name !== undefined && reader.varint() === 1) draft.flags.push(name);
+    });
+  } else if (field === 17) reader.fields(reader.nested(), (part) => part === 1 && readMetadata(reader, draft));
+  else if (field === 23) {
+    reader.fields(reader.nested(), (part) => {
+      if (part === 1) draft.durationMs += reader.varint() * 1000;
+      else if (part === 2) draft.durationMs += reader.varint() / 1e6;
+    });
+  } else if (field === 24) draft.attempts = reader.varint();
+}
+
+function readRequest(field: number, reader: ProtoReader, draft: Draft): void {
+  if (field === 1) draft.httpMethod = METHODS[reader.varint()];
+  else if (field === 5) draft.path = reader.text();
+  else if (field === 9) draft.requestId = reader.text();
+}
+
+function readResponse(field: number, reader: ProtoReader, draft: Draft): void {
+  if (field === 1) {
+    reader.fields(reader.nested(), (part) => {
+      if (part === 1) draft.status = reader.varint();
+    });
+  } else if (field === 3) draft.responseBytes = reader.varint();
+  else if (field === 6) draft.details = reader.text();
+}
+
+/** `ip:port`; undefined for a unix socket. */
+function readAddress(reader: ProtoReader): string | undefined {
+  let host = '';
+  let port = 0;
+  reader.fields(reader.nested(), (field) => {
+    if (field !== 1) return;
+    reader.fields(reader.nested(), (part) => {
+      if (part === 2) host = reader.text();
+      else if (part === 3) port = reader.varint();
+    });
+  });
+  return host === '' ? undefined : `${host}:${port}`;
+}
+
+/** One entry of the map of metadata; only what ext_authz left is looked at. */
+function readMetadata(reader: ProtoReader, draft: Draft): void {
+  let ours = false;
+  reader.fields(reader.nested(), (field) => {
+    if (field === 1) ours = reader.text() === AUTHZ_NAMESPACE;
+    else if (field === 2 && ours) reader.fields(reader.nested(), (part) => part === 1 && readMetadataField(reader, draft));
+  });
+}
+
+function readMetadataField(reader: ProtoReader, draft: Draft): void {
+  let name = '';
+  let value: string | undefined;
+  reader.fields(reader.nested(), (field) => {
+    if (field === 1) name = reader.text();
+    else if (field === 2 && (name === 'facts' || name === 'lease')) {
+      reader.fields(reader.nested(), (part) => {
+        if (part === 3) value = reader.text();
+      });
+    }
+  });
+  if (name === 'facts') draft.facts = factsOf(value);
+  else if (name === 'lease') draft.lease = value;
+}
+
+/** Never throws: it runs where a throw would end the stream. */
+function factsOf(text: string | undefined): RequestFacts {
   if (text === undefined) return {};
+  const known = parsedFacts.get(text);
+  if (known) return known;
   try {
-    return JSON.parse(text) as RequestFacts;
+    const facts = JSON.parse(text) as RequestFacts;
+    parsedFacts.set(text, facts);
+    return facts;
   } catch {
     return {};
   }

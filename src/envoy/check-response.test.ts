@@ -89,6 +89,59 @@ describe('a forwarded request', () => {
   });
 });
 
+describe('requests of one session', () => {
+  const set: Forward['set'] = [
+    ['x-mcp-subject', 'ann'],
+    ['mcp-session-id', 'up-1'],
+  ];
+  const remove = ['authorization'];
+  const base: Forward = {
+    kind: 'forward',
+    way: 'session',
+    pass: 1,
+    tls: false,
+    upstream: '127.0.0.1:1',
+    path: '/mcp',
+    authority: undefined,
+    set,
+    remove,
+    sessionId: 'sealed',
+    corsOrigin: undefined,
+    rpcId: 1,
+    facts: { backend: 'b', method: 'tools/call', tool: 'one' },
+    opening: undefined,
+    ending: undefined,
+  };
+
+  test('what is written once and used again says the same, and only what differs differs', () => {
+    const changes: Partial<Forward>[] = [
+      {},
+      { rpcId: 'two' },
+      { facts: { backend: 'b', method: 'tools/call', tool: 'two' } },
+      { facts: { backend: 'b', method: 'tools/call', tool: 'one', recovered: true } },
+      { facts: { backend: 'b', method: 'tools/call', tool: 'one', reason: 'x' } },
+      { corsOrigin: 'http://localhost' },
+      { path: '/mcp?q=1' },
+      { upstream: '127.0.0.1:2' },
+      { sessionId: 'other' },
+      { remove: ['cookie'] },
+      { authority: 'remote.example', tls: true },
+      { pass: 2 },
+      { way: 'stateless', sessionId: undefined },
+      { ending: 'key' },
+      {},
+    ];
+    for (const round of [1, 2]) {
+      for (const change of changes) {
+        const decision = { ...base, ...change };
+        // The same decision with fresh arrays is written from scratch.
+        const scratch = { ...decision, set: [...set], remove: [...decision.remove] };
+        expect(encodeDecision(decision).equals(encodeDecision(scratch)), `${round} ${JSON.stringify(change)}`).toBe(true);
+      }
+    }
+  });
+});
+
 describe('an answer', () => {
   test('reads back, whatever its size', () => {
     const answer = fc.record<Answer>({

@@ -1,6 +1,6 @@
 // ext_authz on the wire, outwards: a decision becomes the bytes of a CheckResponse, written by hand because every request waits for it.
 
-import type { Answer, Decision, Forward } from '../gateway/request.ts';
+import type { Answer, Decision, Forward, RequestFacts } from '../gateway/request.ts';
 import { corsHeaders } from '../gateway/shape.ts';
 import { ProtoWriter } from './proto-writer.ts';
 import { APPEND, OVERWRITE_IF_EXISTS, OVERWRITE_OR_ADD } from './services.ts';
@@ -32,33 +32,90 @@ export function encodeDecision(decision: Decision): Buffer {
   return writer.finish();
 }
 
+/**
+ * The fields of an answer that stay the same while a session's requests go to one instance, already written. They are found by the
+ * array of their headers: a decision that hands over the same array again means the same headers.
+ */
+interface Written {
+  readonly decision: Forward;
+  readonly ok: Buffer;
+  readonly metadata: Buffer;
+  /** Facts by method and tool. */
+  readonly facts: Map<string, Buffer>;
+}
+
+const written = new WeakMap<Forward['set'], Written>();
+/** A session may call any number of tools; the facts of so many are kept. */
+const MAX_FACTS = 32;
+
 function writeForward(decision: Forward): void {
+  const known = written.get(decision.set);
+  const reused = known && isSame(known.decision, decision) ? known : undefined;
   const ok = writer.begin(RESPONSE.ok);
-  for (const [name, value] of decision.set) writeHeader(OK.headers, name, value, OVERWRITE_OR_ADD);
-  writeHeader(OK.headers, ':path', decision.path, OVERWRITE_OR_ADD);
-  if (decision.authority !== undefined) writeHeader(OK.headers, ':authority', decision.authority, OVERWRITE_OR_ADD);
-  for (const name of decision.remove) writer.text(OK.remove, name);
-  // SDK servers put their own session id on every answer; the client must only ever see its own.
-  if (decision.sessionId !== undefined) writeHeader(OK.responseHeaders, 'mcp-session-id', decision.sessionId, OVERWRITE_IF_EXISTS);
+  const okStart = writer.mark();
+  if (reused) writer.raw(reused.ok);
+  else writeSteadyHeaders(decision);
+  const okBytes = reused?.ok ?? writer.since(okStart);
   if (decision.corsOrigin !== undefined) {
     for (const [name, value] of corsHeaders(decision.corsOrigin)) {
       writeHeader(OK.responseHeaders, name, value, name === 'vary' ? APPEND : OVERWRITE_OR_ADD);
     }
   }
   writer.end(ok);
-  writeForwardMetadata(decision);
-}
 
-/** What other parts of Envoy read of a decision: the pod to dial, the route, the id for error replies, the log fields. */
-function writeForwardMetadata(decision: Forward): void {
   const metadata = writer.begin(RESPONSE.metadata);
-  writeField('upstream', decision.upstream);
-  writeField('way', WAYS[decision.way][decision.pass][decision.tls ? 'tls' : 'plain']);
-  writeField('facts', JSON.stringify(decision.facts));
+  const metadataStart = writer.mark();
+  if (reused) writer.raw(reused.metadata);
+  else {
+    writeField('upstream', decision.upstream);
+    writeField('way', WAYS[decision.way][decision.pass][decision.tls ? 'tls' : 'plain']);
+  }
+  const entry = reused ?? { decision, ok: okBytes, metadata: writer.since(metadataStart), facts: new Map<string, Buffer>() };
+  if (!reused) written.set(decision.set, entry);
+  writeFacts(decision.facts, entry.facts);
   if (isExact(decision.rpcId)) writeField('rpc_id', decision.rpcId);
   if (decision.opening) writeField('opening', JSON.stringify(decision.opening));
   if (decision.ending !== undefined) writeField('lease', `end ${decision.ending}`);
   writer.end(metadata);
+}
+
+/** Everything that `writeSteadyHeaders` and the steady metadata are made of; headers are the same array. */
+function isSame(a: Forward, b: Forward): boolean {
+  return (
+    a.path === b.path &&
+    a.remove === b.remove &&
+    a.upstream === b.upstream &&
+    a.authority === b.authority &&
+    a.sessionId === b.sessionId &&
+    a.way === b.way &&
+    a.pass === b.pass &&
+    a.tls === b.tls
+  );
+}
+
+function writeSteadyHeaders(decision: Forward): void {
+  for (const [name, value] of decision.set) writeHeader(OK.headers, name, value, OVERWRITE_OR_ADD);
+  writeHeader(OK.headers, ':path', decision.path, OVERWRITE_OR_ADD);
+  if (decision.authority !== undefined) writeHeader(OK.headers, ':authority', decision.authority, OVERWRITE_OR_ADD);
+  for (const name of decision.remove) writer.text(OK.remove, name);
+  // SDK servers put their own session id on every answer; the client must only ever see its own.
+  if (decision.sessionId !== undefined) writeHeader(OK.responseHeaders, 'mcp-session-id', decision.sessionId, OVERWRITE_IF_EXISTS);
+}
+
+/** Caller, backend and instance go with the headers; what is left to differ is in the key. */
+function writeFacts(facts: RequestFacts, known: Map<string, Buffer>): void {
+  const usual = facts.reason === undefined && facts.recovered !== true;
+  const key = `${facts.method} ${facts.tool}`;
+  const encoded = usual ? known.get(key) : undefined;
+  if (encoded) {
+    writer.raw(encoded);
+    return;
+  }
+  const start = writer.mark();
+  writeField('facts', JSON.stringify(facts));
+  if (!usual) return;
+  if (known.size >= MAX_FACTS) known.clear();
+  known.set(key, writer.since(start));
 }
 
 /**

@@ -15,7 +15,7 @@ import type { Logger } from 'pino';
 import type { Authorize } from '../gateway/authorize.ts';
 import type { Decision } from '../gateway/request.ts';
 import type { SealAnswer } from '../gateway/seal-answer.ts';
-import { type FinishedRequest, readEntries, type WireLogMessage } from './access-log.ts';
+import { type FinishedRequest, type LogMessage, readLogMessage } from './access-log.ts';
 import { readCheck, type WireCheckRequest } from './check-request.ts';
 import { encodeDecision } from './check-response.ts';
 import { answerProcessing, type WireProcessingRequest, type WireProcessingResponse } from './initialize-answer.ts';
@@ -30,7 +30,8 @@ export interface PolicyServerOptions {
   readonly socket: string;
   readonly authorize: Authorize;
   readonly sealAnswer: SealAnswer;
-  readonly onFinished: (finished: FinishedRequest, log: string) => void;
+  /** The requests of one message of the log stream; `log` is the logger's name. */
+  readonly onFinished: (finished: readonly FinishedRequest[], log: string) => void;
   /** Whether this process takes traffic: the answer to Envoy's health check. */
   readonly serving: () => boolean;
   readonly log: Logger;
@@ -43,7 +44,7 @@ export interface PolicyServer {
 export async function startPolicyServer(options: PolicyServerOptions): Promise<PolicyServer> {
   const { socket, authorize, sealAnswer, onFinished, serving, log } = options;
   const services = loadServices();
-  const logStreams = new Set<ServerReadableStream<WireLogMessage, object>>();
+  const logStreams = new Set<ServerReadableStream<LogMessage, object>>();
   const server = new Server({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': -1,
@@ -76,14 +77,14 @@ export async function startPolicyServer(options: PolicyServerOptions): Promise<P
     },
   });
 
-  server.addService(services.accessLog, {
-    StreamAccessLogs(stream: ServerReadableStream<WireLogMessage, object>, callback: sendUnaryData<object>) {
+  server.addService(withLogReader(services.accessLog), {
+    StreamAccessLogs(stream: ServerReadableStream<LogMessage, object>, callback: sendUnaryData<object>) {
       // Only the first message of a stream says which logger it comes from.
       let name = '';
       logStreams.add(stream);
-      stream.on('data', (message: WireLogMessage) => {
-        name = message.identifier?.log_name ?? name;
-        for (const finished of readEntries(message)) onFinished(finished, name);
+      stream.on('data', (message: LogMessage) => {
+        name = message.logName ?? name;
+        onFinished(message.finished, name);
       });
       const end = (): void => {
         if (logStreams.delete(stream)) callback(null, {});
@@ -128,6 +129,12 @@ function withDecisionEncoder(service: ServiceDefinition): ServiceDefinition {
   const { Check } = service;
   if (!Check) throw new Error('proto/ has no Check');
   return { Check: { ...Check, responseSerialize: (decision: Decision) => encodeDecision(decision) } };
+}
+
+function withLogReader(service: ServiceDefinition): ServiceDefinition {
+  const { StreamAccessLogs } = service;
+  if (!StreamAccessLogs) throw new Error('proto/ has no StreamAccessLogs');
+  return { StreamAccessLogs: { ...StreamAccessLogs, requestDeserialize: readLogMessage } };
 }
 
 function reply(decision: Decision, callback: sendUnaryData<Decision>): void {

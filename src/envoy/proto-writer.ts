@@ -41,6 +41,22 @@ export class ProtoWriter {
     this.at += value.length;
   }
 
+  /** Fields that were written before, by this writer or another. */
+  raw(encoded: Buffer): void {
+    this.ensure(encoded.length);
+    this.at += encoded.copy(this.buffer, this.at);
+  }
+
+  /** A position for `since`. */
+  mark(): number {
+    return this.at;
+  }
+
+  /** A copy of what was written after `mark`. */
+  since(mark: number): Buffer {
+    return Buffer.from(this.buffer.subarray(mark, this.at));
+  }
+
   /** Begins a nested message; what `end` is given. */
   begin(field: number): number {
     this.ensure(6 + LENGTH_BYTES);

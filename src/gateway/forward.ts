@@ -3,7 +3,8 @@
 import type { SealedSessionId, UpstreamSessionId } from '../core/ids.ts';
 import { isReplayable } from '../core/rpc-peek-methods.ts';
 import type { Instance } from '../directory/snapshot.ts';
-import { type RequestKind, TICKET_A_HEADER, TICKET_B_HEADER, type TicketWriter } from '../session/ticket.ts';
+import type { Principal } from '../identity/principal.ts';
+import { type RequestKind, type SealedTicket, TICKET_A_HEADER, TICKET_B_HEADER, type TicketWriter } from '../session/ticket.ts';
 import { type Case, factsOf } from './case.ts';
 import { identityHeaders } from './identity-headers.ts';
 import type { Forward, Opening } from './request.ts';
@@ -39,10 +40,7 @@ export function forward(plan: ForwardPlan): Forward {
     { kind, backend: backend.name, caller, sessionId: session?.id, tried: instance.id, authority, scheme },
     plan.now,
   );
-  const set = identityHeaders(caller);
-  set.push([TICKET_A_HEADER, ticket]);
-  if (session) set.push(['mcp-session-id', session.upstreamId]);
-  if (plan.replayable) set.push(REPLAY);
+  const steady = steadyHeaders(ticket, caller, session?.upstreamId);
   const remove = session ? SECRETS : SECRETS_AND_SESSION;
   return {
     kind: 'forward',
@@ -52,7 +50,7 @@ export function forward(plan: ForwardPlan): Forward {
     upstream: instance.address,
     path: backend.path + shaped.query,
     authority: backend.remote?.authority,
-    set,
+    set: plan.replayable ? steady.replayed : steady.set,
     remove: plan.dropLastEventId ? [...remove, 'last-event-id'] : remove,
     sessionId: session?.id,
     corsOrigin: undefined,
@@ -61,6 +59,26 @@ export function forward(plan: ForwardPlan): Forward {
     opening: plan.opening,
     ending: plan.ending,
   };
+}
+
+interface SteadyHeaders {
+  readonly upstreamId: UpstreamSessionId | undefined;
+  readonly set: Forward['set'];
+  readonly replayed: Forward['set'];
+}
+
+/** The headers of a session's requests are the same ones as long as their ticket is: the codec knows arrays that it has seen before. */
+const steady = new WeakMap<SealedTicket, SteadyHeaders>();
+
+function steadyHeaders(ticket: SealedTicket, caller: Principal, upstreamId: UpstreamSessionId | undefined): SteadyHeaders {
+  const known = steady.get(ticket);
+  if (known && known.upstreamId === upstreamId) return known;
+  const set = identityHeaders(caller);
+  set.push([TICKET_A_HEADER, ticket.text]);
+  if (upstreamId !== undefined) set.push(['mcp-session-id', upstreamId]);
+  const headers: SteadyHeaders = { upstreamId, set, replayed: [...set, REPLAY] };
+  steady.set(ticket, headers);
+  return headers;
 }
 
 /** What pass 2 removes of what pass 1 left. */

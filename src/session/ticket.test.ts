@@ -47,5 +47,5 @@ test('one ticket A serves the requests of a session until a third of its life is
     expect(ticketFor({ ...a, ...change }, 30_002)).not.toBe(later);
   }
   const other = ticketFor({ ...a, sessionId: 'sealed-2' as NonNullable<typeof a.sessionId> }, 30_003);
-  expect(openTicketA(sealer, other, 30_003)?.sessionId).toBe('sealed-2');
+  expect(openTicketA(sealer, other.text, 30_003)?.sessionId).toBe('sealed-2');
 });

@@ -57,14 +57,18 @@ export interface TicketB extends TicketA {
 export const TICKET_A_HEADER = 'x-mcp-ticket';
 export const TICKET_B_HEADER = 'x-mcp-rebound';
 
-/** Seals tickets A, each for many requests. */
-export interface TicketWriter {
-  ticketFor(ticket: TicketA, now: number): string;
+/** A sealed ticket A: the same object for all requests that it serves. */
+export interface SealedTicket {
+  readonly text: string;
 }
 
-interface Written {
+/** Seals tickets A, each for many requests. */
+export interface TicketWriter {
+  ticketFor(ticket: TicketA, now: number): SealedTicket;
+}
+
+interface Written extends SealedTicket {
   readonly ticket: TicketA;
-  readonly text: string;
   readonly reuseUntil: number;
 }
 
@@ -74,10 +78,10 @@ export function createTicketWriter(sealer: Sealer): TicketWriter {
     ticketFor(ticket, now) {
       const key = ticket.sessionId ?? `${ticket.kind} ${ticket.tried} ${ticket.caller.subject}`;
       const known = written.get(key);
-      if (known && now < known.reuseUntil && saysTheSame(known.ticket, ticket)) return known.text;
-      const text = sealTicketA(sealer, ticket, now);
-      written.set(key, { ticket, text, reuseUntil: now + REUSE_MS });
-      return text;
+      if (known && now < known.reuseUntil && saysTheSame(known.ticket, ticket)) return known;
+      const sealed = { ticket, text: sealTicketA(sealer, ticket, now), reuseUntil: now + REUSE_MS };
+      written.set(key, sealed);
+      return sealed;
     },
   };
 }

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { anyText } from '../../test/fakes/texts.ts';
-import { createLogger, createRequestLine } from './logger.ts';
+import { createLogger, createRequestLines } from './logger.ts';
 
 function world(level = 'info') {
   const written: string[] = [];
@@ -25,7 +25,7 @@ test('a request line is one line of JSON in pino’s format', () => {
   fc.assert(
     fc.property(anyText(), (tool) => {
       const { written, options } = world();
-      createRequestLine(options)({ tool, n: 1 });
+      createRequestLines(options)([{ tool, n: 1 }]);
       expect(written).toHaveLength(1);
       expect(written[0]?.match(/\n/g)).toHaveLength(1);
       expect(JSON.parse(written[0] ?? '')).toMatchObject({
@@ -48,7 +48,7 @@ test.each([
   ['silent', 0],
 ])('at level %s: %i lines', (level, count) => {
   const { written, options } = world(level);
-  createRequestLine(options)({ a: 1 });
+  createRequestLines(options)([{ a: 1 }]);
   createLogger(options).info('x');
   expect(written).toHaveLength(count * 2);
 });

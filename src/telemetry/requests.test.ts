@@ -25,7 +25,8 @@ const record = (over: Partial<RequestRecord> = {}): RequestRecord => ({
 function world() {
   const registry = new Registry();
   const lines: RequestRecord[] = [];
-  return { registry, lines, tell: createRequestTelemetry(registry, (line) => lines.push(line)) };
+  const telemetry = createRequestTelemetry(registry, (records) => void lines.push(...records));
+  return { registry, lines, tell: (...records: RequestRecord[]) => telemetry(records) };
 }
 
 test('requests are counted by backend, method, status and reason, and told line by line', async () => {

@@ -49,10 +49,10 @@ export interface RequestRecord {
   readonly flags: readonly string[];
 }
 
-export type RecordRequest = (record: RequestRecord) => void;
+export type RecordRequests = (records: readonly RequestRecord[]) => void;
 
-/** `line` writes the structured line. */
-export function createRequestTelemetry(registry: Registry, line: (fields: RequestRecord) => void): RecordRequest {
+/** `lines` writes a structured line for each. */
+export function createRequestTelemetry(registry: Registry, lines: (records: readonly RequestRecord[]) => void): RecordRequests {
   const labels = ['backend', 'method', 'status', 'reason'] as const;
   const requests = new Counter({
     name: 'mcp_requests_total',
@@ -74,13 +74,17 @@ export function createRequestTelemetry(registry: Registry, line: (fields: Reques
     registers: [registry],
   });
 
-  return (record) => {
+  const count = (record: RequestRecord): void => {
     const backend = record.backend ?? 'none';
     const method = record.method === undefined ? (record.httpMethod ?? 'none') : METHODS.has(record.method) ? record.method : 'other';
     requests.inc({ backend, method, status: String(record.status), reason: record.reason ?? 'ok' });
     if (record.recovered) recovered.inc({ backend });
     if (record.httpMethod !== 'GET') seconds.observe({ backend, method }, record.durationMs / 1000);
-    line(record);
+  };
+
+  return (records) => {
+    for (const record of records) count(record);
+    lines(records);
   };
 }
 
