@@ -35,7 +35,8 @@ export async function openHome(path: string, workers: number): Promise<Home> {
   }
   const gatewayProcesses = join(run, 'gateway');
   try {
-    for (const folder of [path, run, join(path, 'logs'), gatewayProcesses]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [path, run, join(path, 'logs'), join(path, 'resources'), gatewayProcesses])
+      await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw new Error(`the home folder ${path} cannot be made: ${(error as Error).message}`);
   }

@@ -13,7 +13,7 @@ import { type CallUpstream, UpstreamUnreachable } from './upstream.ts';
 const INITIALIZE_TIMEOUT_MS = 15_000;
 const FOLLOW_UP_TIMEOUT_MS = 5_000;
 const PING_TIMEOUT_MS = 3_000;
-const MAX_PINGS = 4;
+const MAX_PINGS = 10;
 const PING_PAUSE_MS = 100;
 
 export interface SessionTarget {
