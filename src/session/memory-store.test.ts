@@ -1,4 +1,6 @@
 // The session records hold what the contract promises, whatever the order of operations.
+
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { binding, recordOf, sessionKey } from '../../test/fakes/sessions.ts';
 import type { InstanceId, SessionKey } from '../core/ids.ts';
