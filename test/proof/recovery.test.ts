@@ -371,11 +371,14 @@ describe('a request that was under way when its process died', () => {
     const session = await open(backendName);
     const { pid } = await session.call('whoami');
     const tag = `interrupted ${tool} ${session.id.slice(-12)}`;
-    const outcome = session.call(tool, { ms: 1_500, tag }).catch((error: unknown) => error);
+    const outcome = session.call(tool, { ms: 3_000, tag }).catch((error: unknown) => error);
     await waitFor('the call to arrive', () => scratch.journal(backendName).some((entry) => entry.tag === tag));
     const killedAt = Date.now();
-    process.kill(pid, 'SIGKILL');
-    return { session, tag, outcome: await outcome, tookMs: Date.now() - killedAt };
+    const gone = killAndWait(pid);
+    const ended = await outcome;
+    const tookMs = Date.now() - killedAt;
+    await gone;
+    return { session, tag, outcome: ended, tookMs };
   }
   const times = (backendName: string, tag: string) => scratch.journal(backendName).filter((entry) => entry.tag === tag).length;
 
@@ -393,14 +396,15 @@ describe('a request that was under way when its process died', () => {
 
   test('a tool that says readOnlyHint, of a backend whose hints are trusted, is sent again', async () => {
     const { tag, outcome } = await interrupt('trusting', 'slow_read');
-    expect(outcome).toMatchObject({ slept: 1_500, calls: 1 });
+    expect(outcome).toMatchObject({ slept: 3_000, calls: 1 });
     expect(times('trusting', tag)).toBe(2);
   });
 
   test('an answer that had begun is cut at once; the session goes on', async () => {
     const { session, tag, outcome, tookMs } = await interrupt('pair', 'slow');
     expect(outcome).toBeInstanceOf(Error);
-    expect(tookMs).toBeLessThan(1_000);
+    // A client that is told nothing waits for its own time-out of 60 s.
+    expect(tookMs).toBeLessThan(5_000);
     expect(times('pair', tag)).toBe(1);
     expect((await session.call('whoami')).calls).toBe(1);
   });

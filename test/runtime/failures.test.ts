@@ -25,7 +25,8 @@ describe('a process that dies', () => {
     const begin = performance.now();
     process.kill(world.pids('one')[0] as number, 'SIGKILL');
     await until('the instance to leave', () => !world.instances('one').some(({ id }) => id === first?.id));
-    expect(performance.now() - begin).toBeLessThan(1000);
+    // Health probes alone would need three failures, five seconds apart.
+    expect(performance.now() - begin).toBeLessThan(5000);
     expect(world.instances('one')).toContainEqual(second);
     await until('the next instance', () => world.status('one').ready === 2);
     const next = world.instances('one').find(({ id }) => id !== second?.id);
@@ -143,7 +144,7 @@ describe('closing', () => {
     const pids = abouts.flatMap(({ pid, grandchild }) => [pid, grandchild as number]);
     const begin = performance.now();
     await world.runtime.close();
-    expect(performance.now() - begin).toBeLessThan(4000);
+    expect(performance.now() - begin).toBeLessThan(8000);
     expect(pids.filter(alive)).toEqual([]);
   });
 

@@ -110,7 +110,8 @@ describe('an npm package', () => {
     expect(installers.length).toBeGreaterThan(0);
     const begin = performance.now();
     await slow.runtime.close();
-    expect(performance.now() - begin).toBeLessThan(5000);
+    // The installation itself would never end.
+    expect(performance.now() - begin).toBeLessThan(10_000);
     expect(installers.filter(({ pid }) => alive(pid))).toEqual([]);
     const [folder] = await readdir(packages);
     expect(await readdir(join(packages, folder as string))).not.toContain('.installed');
