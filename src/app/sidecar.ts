@@ -4,11 +4,10 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createMessageConnection, type MessageConnection, SocketMessageReader, SocketMessageWriter } from 'vscode-jsonrpc/node';
-import type { BackendName, SessionKey } from '../core/ids.ts';
+import type { BackendName } from '../core/ids.ts';
 import { createBalancer } from '../directory/balancer.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import { followDirectory } from '../directory/directory-link.ts';
-import type { FinishedRequest } from '../envoy/access-log.ts';
 import { startPolicyServer } from '../envoy/policy-server.ts';
 import { createAuthorize } from '../gateway/authorize.ts';
 import { createParking } from '../gateway/parking.ts';
@@ -25,14 +24,14 @@ import { localCaller } from '../identity/principal.ts';
 import { createKeyRing, parseRing, type RingDocument } from '../session/key-ring.ts';
 import { createSealer } from '../session/seal.ts';
 import { createSessionIds } from '../session/session-id.ts';
-import type { SessionStore } from '../session/store.ts';
 import { linkStore } from '../session/store-link.ts';
 import { createTicketWriter } from '../session/ticket.ts';
 import { createUseLog } from '../session/use-log.ts';
 import { createLineSink } from '../telemetry/line-sink.ts';
 import { createLogger, createRequestLines } from '../telemetry/logger.ts';
-import { createRequestTelemetry, createSidecarGauges, type RequestRecord } from '../telemetry/requests.ts';
+import { createRequestTelemetry, createSidecarGauges } from '../telemetry/requests.ts';
 import { createClosers } from './closers.ts';
+import { recordOf, settle } from './finished-requests.ts';
 
 /** Two of Envoy's health check intervals: after them no new Check comes to a process that says NOT_SERVING. */
 const LEAVING_MS = 2_200;
@@ -171,50 +170,6 @@ function connectLink(path: string): Promise<MessageConnection> {
       resolve(createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket)));
     });
   });
-}
-
-/** The DELETE of a session: a server that confirms it, or does not know the session, has ended it. */
-function settle({ lease, status }: FinishedRequest, store: SessionStore): void {
-  const key = /^end (\S+)$/.exec(lease ?? '')?.[1] as SessionKey | undefined;
-  if (key === undefined) return;
-  const ended = (status >= 200 && status <= 299) || status === 404;
-  // Without the store the mark stays `ending`, which is as good as ended for a minute.
-  store.end(key, ended ? 'ended' : undefined).catch(() => {});
-}
-
-/** Undefined for what is no request of a client, or no end of one. */
-function recordOf(finished: FinishedRequest): RequestRecord | undefined {
-  // The first pass of a recovered request: recovery's own 307, which no client sees. The second pass tells how it ended.
-  if (finished.status === 307 && finished.upstream === undefined) return undefined;
-  const { facts } = finished;
-  if (facts.backend === undefined && facts.reason === undefined && !finished.path.startsWith('/adapters/')) return undefined;
-  return {
-    requestId: finished.requestId,
-    backend: facts.backend,
-    httpMethod: finished.httpMethod,
-    method: facts.method,
-    tool: facts.tool,
-    tenant: facts.tenant,
-    subject: facts.subject,
-    pod: facts.instance,
-    status: finished.status,
-    reason: facts.reason ?? reasonOf(finished),
-    durationMs: finished.durationMs,
-    attempts: finished.attempts,
-    recovered: facts.recovered ?? false,
-    flags: finished.flags,
-  };
-}
-
-/** For what Envoy answered by itself: its own words for it. */
-function reasonOf({ details, status, upstream, attempts }: FinishedRequest): string | undefined {
-  // Answered on the recovery endpoint's unix socket, which has no address.
-  if (details === 'via_upstream' && upstream === undefined && attempts > 0) {
-    if (status === 404) return 'session_not_found';
-    return status >= 500 ? 'recovery_failed' : undefined;
-  }
-  if (details === 'via_upstream' || details === '' || (status > 0 && status < 400)) return undefined;
-  return (/^[a-z0-9_]+/.exec(details)?.[0] ?? 'other').slice(0, 64);
 }
 
 function maxAge(directory: Directory, name: BackendName): number {

@@ -1,6 +1,7 @@
 // Pass 2: a request that recovery has sent round again, authorised by its ticket B and by nothing else.
 
 import { peek } from '../core/rpc-peek.ts';
+import { queryOf } from '../core/url-query.ts';
 import type { Snapshot } from '../directory/snapshot.ts';
 import type { Sealer } from '../session/seal.ts';
 import { openTicketB, type TicketB } from '../session/ticket.ts';
@@ -60,9 +61,4 @@ function isFor(ticket: TicketB, request: GatewayRequest): boolean {
     ticket.authority === request.authority &&
     ticket.scheme === request.scheme
   );
-}
-
-function queryOf(path: string): string {
-  const at = path.indexOf('?');
-  return at < 0 ? '' : path.slice(at);
 }

@@ -2,6 +2,7 @@
 
 import type { BackendName } from '../core/ids.ts';
 import { isModernVersion } from '../core/mcp-headers.ts';
+import { queryOf } from '../core/url-query.ts';
 import type { Backend, Snapshot } from '../directory/snapshot.ts';
 import { refuse } from './refusal.ts';
 import type { Answer, GatewayRequest } from './request.ts';
@@ -40,8 +41,8 @@ export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRu
   if (rules.hosts && !rules.hosts.has(hostName(request.authority))) return refuse('host_not_allowed');
   if (headers.origin !== undefined && !originAllowed(headers.origin, rules)) return refuse('origin_not_allowed');
 
-  const queryAt = request.path.indexOf('?');
-  const path = queryAt < 0 ? request.path : request.path.slice(0, queryAt);
+  const query = queryOf(request.path);
+  const path = query === '' ? request.path : request.path.slice(0, -query.length);
   const name = ENDPOINT.exec(path)?.[1];
   if (name === undefined) return refuse(LEGACY_SSE.test(path) ? 'legacy_sse_transport' : 'unknown_path');
   if (method === 'OPTIONS') return preflight(headers.origin, headers.requestedMethod);
@@ -54,7 +55,7 @@ export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRu
   return {
     kind: 'shaped',
     backend,
-    query: queryAt < 0 ? '' : request.path.slice(queryAt),
+    query,
     modern: method === 'POST' && headers.protocolVersion !== undefined && isModernVersion(headers.protocolVersion),
   };
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { UpstreamSessionId } from '../core/ids.ts';
 import { peek, type RpcMessage } from '../core/rpc-peek.ts';
+import { queryOf } from '../core/url-query.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Instance } from '../directory/snapshot.ts';
@@ -44,6 +45,7 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
     instance: Instance,
     { upstreamId, moved }: { readonly upstreamId: UpstreamSessionId | undefined; readonly moved: boolean },
   ): Answer => {
+    // Pass 1 has rewritten the path to the server's own, but the query is the client's.
     const path = `/adapters/${ticket.backend}/mcp${queryOf(request.url ?? '')}`;
     const [single] = messages.length === 1 ? messages : [];
     const rebound = sealTicketB(
@@ -131,12 +133,6 @@ interface Retry {
   readonly ticket: TicketA;
   readonly request: IncomingMessage;
   readonly messages: readonly RpcMessage[];
-}
-
-/** Pass 1 has rewritten the path to the server's own, but the query is the client's. */
-function queryOf(url: string): string {
-  const at = url.indexOf('?');
-  return at < 0 ? '' : url.slice(at);
 }
 
 function answerOf(outcome: NotRecovered, method: string | undefined, rpcId: string | undefined): Answer {
