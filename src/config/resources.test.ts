@@ -164,7 +164,6 @@ describe('MCPTenant', () => {
 
   it('refuses what it does not know', () => {
     expect(tenant('{ match: [], quotas: [ { requests: -1, per: 1 } ], more: 1 }').problems.map(({ path }) => path)).toEqual([
-      'spec.match',
       'spec.quotas.0.requests',
       'spec.quotas.0.per',
       'spec.more',

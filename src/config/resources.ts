@@ -7,6 +7,8 @@ import { type TenantSpec, tenantSpec } from './tenant-spec.ts';
 
 /** The only `apiVersion` that is understood. */
 export const API_VERSION = 'mcpgateway.dev/v1alpha1';
+/** Written by the control plane: `issuer subject` of the caller who registered the backend, who may always use it. */
+export const CREATED_BY = 'mcpgateway.dev/created-by';
 /** Of one resource: more would only repeat the same mistake. */
 const MAX_PROBLEMS_PER_RESOURCE = 50;
 
@@ -16,6 +18,8 @@ export interface BackendResource {
   readonly name: BackendName;
   readonly file: string;
   readonly spec: BackendSpec;
+  /** `issuer subject` of whoever registered it, from its annotation. */
+  readonly creator: string | undefined;
 }
 
 /** One tenant as declared. */
@@ -67,7 +71,13 @@ export function parseResource(input: unknown, { file, label }: { file: string; l
   if (kind === 'MCPBackend') {
     const parsed = schemas.MCPBackend.safeParse(input);
     return parsed.success
-      ? { kind, name: parsed.data.metadata.name as BackendName, file, spec: parsed.data.spec }
+      ? {
+          kind,
+          name: parsed.data.metadata.name as BackendName,
+          file,
+          spec: parsed.data.spec,
+          creator: parsed.data.metadata.annotations?.[CREATED_BY],
+        }
       : problems(parsed.error, { file, resource });
   }
   const parsed = schemas.MCPTenant.safeParse(input);

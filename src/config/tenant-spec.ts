@@ -21,11 +21,14 @@ export const tenantSpec = z.strictObject({
   priority: z.int().default(0),
   match: z
     .array(z.strictObject({ issuer: z.url(), claim: text, values: z.array(text).min(1).max(MAX_LIST) }))
-    .min(1)
-    .max(MAX_LIST),
+    .max(MAX_LIST)
+    // Without entries: only callers whose issuer's tenant claim names this tenant.
+    .default([]),
   tools: toolRules.prefault({}),
   quotas: z.array(quota).max(MAX_LIST).default([]),
   limits: z.strictObject({ sessions: z.int().min(0).optional(), concurrentRequests: z.int().min(0).optional() }).prefault({}),
+  /** Whether the audit log holds the arguments of this tenant's tool calls. */
+  audit: z.strictObject({ arguments: z.boolean().default(false) }).prefault({}),
   onOutage: z.enum(['allow-local', 'deny']).default('allow-local'),
 });
 

@@ -2,14 +2,15 @@
 
 import type { MessageConnection } from 'vscode-jsonrpc/node';
 import type { Directory } from './directory.ts';
-import type { Backend } from './snapshot.ts';
+import type { Backend, TenantPolicy } from './snapshot.ts';
 
 /** Sends the snapshot now and after each change; changes of one turn of the event loop travel together. */
 export function publishDirectory(connection: MessageConnection, directory: Directory): void {
   let scheduled = false;
   const publish = (): void => {
     scheduled = false;
-    connection.sendNotification('directory/snapshot', [...directory.snapshot().backends.values()]).catch(() => {});
+    const { backends, tenants } = directory.snapshot();
+    connection.sendNotification('directory/snapshot', { backends: [...backends.values()], tenants }).catch(() => {});
   };
   publish();
   const stop = directory.onChange(() => {
@@ -23,8 +24,8 @@ export function publishDirectory(connection: MessageConnection, directory: Direc
 /** Follows the other side. The promise resolves with the first snapshot: the directory is synced then. */
 export function followDirectory(connection: MessageConnection, directory: Directory): Promise<void> {
   return new Promise((resolve) => {
-    connection.onNotification('directory/snapshot', (backends: Backend[]) => {
-      directory.replace(backends);
+    connection.onNotification('directory/snapshot', (content: { backends: Backend[]; tenants: TenantPolicy[] }) => {
+      directory.replace(content);
       resolve();
     });
   });

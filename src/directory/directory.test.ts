@@ -3,10 +3,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { backendOf, directoryOf, instanceOf } from '../../test/fakes/backends.ts';
 import { type Link, openLink } from '../../test/fakes/link.ts';
-import type { BackendName } from '../core/ids.ts';
+import type { BackendName, TenantId } from '../core/ids.ts';
 import { createDirectory } from './directory.ts';
 import { followDirectory, publishDirectory } from './directory-link.ts';
-import type { Instance, Snapshot } from './snapshot.ts';
+import type { Instance, Snapshot, TenantPolicy } from './snapshot.ts';
 
 const memory = 'memory' as BackendName;
 const ready = ({ state }: Instance): boolean => state === 'ready';
@@ -48,7 +48,7 @@ test('a listener hears every change until it stops, also when it stops in the mi
     heard.push(version);
     if (version === 2) stop();
   });
-  for (let n = 0; n < 4; n += 1) directory.replace([]);
+  for (let n = 0; n < 4; n += 1) directory.replace({ backends: [], tenants: [] });
   expect(heard).toEqual([1, 2]);
 });
 
@@ -61,17 +61,17 @@ describe('waiting', () => {
   test('ends with the change that brings one, and with the end of the backend', async () => {
     const directory = directoryOf(backendOf({ instances: [instanceOf('i1', 'starting')] }));
     const waiting = directory.waitFor(memory, ready, never);
-    directory.replace([backendOf({ instances: [instanceOf('i1', 'starting')] }), backendOf({ name: 'other' })]);
+    directory.replace({ backends: [backendOf({ instances: [instanceOf('i1', 'starting')] }), backendOf({ name: 'other' })], tenants: [] });
     let seen: Snapshot | undefined;
     void waiting.then((snapshot) => {
       seen = snapshot;
     });
     await new Promise(setImmediate);
     expect(seen).toBeUndefined();
-    directory.replace([backendOf()]);
+    directory.replace({ backends: [backendOf()], tenants: [] });
     expect((await waiting).backends.get(memory)?.instances).toHaveLength(2);
 
-    directory.replace([backendOf({ instances: [] })]);
+    directory.replace({ backends: [backendOf({ instances: [] })], tenants: [] });
     const inVain = directory.waitFor(memory, ready, never);
     directory.removeBackend(memory);
     expect((await inVain).backends.has(memory)).toBe(false);
@@ -109,4 +109,15 @@ describe('in another process', () => {
     await copy.waitFor(memory, ({ id }) => id === 'i19', never);
     expect(changes).toBe(1);
   });
+});
+
+test('tenants are kept in the order in which they are tried', () => {
+  const directory = createDirectory();
+  const tenantOf = (name: string, priority: number): TenantPolicy => ({
+    ...{ name: name as TenantId, priority, match: [], tools: undefined, quotas: [], onOutage: 'deny', auditArguments: false },
+    limits: { sessions: undefined, concurrentRequests: undefined },
+  });
+  directory.putTenants([tenantOf('b', 1), tenantOf('c', 2), tenantOf('a', 1)]);
+  directory.putBackend(backendOf());
+  expect(directory.snapshot().tenants.map(({ name }) => name)).toEqual(['c', 'a', 'b']);
 });

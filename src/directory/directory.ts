@@ -1,12 +1,12 @@
 // The directory: the newest snapshot of backends and instances, who may write it, and waiting for an instance to be ready.
 
 import type { BackendName } from '../core/ids.ts';
-import type { Backend, DirectoryWriter, Instance, Snapshot } from './snapshot.ts';
+import type { Backend, DirectoryWriter, Instance, Snapshot, TenantPolicy } from './snapshot.ts';
 
 export interface Directory extends DirectoryWriter {
   snapshot(): Snapshot;
   /** Replaces everything at once: a snapshot that came from another process. */
-  replace(backends: readonly Backend[]): void;
+  replace(content: { readonly backends: readonly Backend[]; readonly tenants: readonly TenantPolicy[] }): void;
   /** Called after each change. Returns the function that stops it. */
   onChange(listener: (snapshot: Snapshot) => void): () => void;
   /**
@@ -17,11 +17,11 @@ export interface Directory extends DirectoryWriter {
 }
 
 export function createDirectory(): Directory {
-  let current: Snapshot = { version: 0, backends: new Map() };
+  let current: Snapshot = { version: 0, backends: new Map(), tenants: [] };
   const listeners = new Set<(snapshot: Snapshot) => void>();
 
-  const publish = (backends: ReadonlyMap<BackendName, Backend>): void => {
-    current = { version: current.version + 1, backends };
+  const publish = (backends: ReadonlyMap<BackendName, Backend>, tenants: readonly TenantPolicy[] = current.tenants): void => {
+    current = { version: current.version + 1, backends, tenants };
     for (const listener of [...listeners]) listener(current);
   };
 
@@ -39,7 +39,8 @@ export function createDirectory(): Directory {
   return {
     snapshot: () => current,
     onChange,
-    replace: (list) => publish(new Map(list.map((backend) => [backend.name, backend]))),
+    replace: ({ backends, tenants }) => publish(new Map(backends.map((backend) => [backend.name, backend])), inOrder(tenants)),
+    putTenants: (tenants) => publish(current.backends, inOrder(tenants)),
     putBackend: (policy) =>
       edit((backends) => {
         backends.set(policy.name, { ...policy, instances: backends.get(policy.name)?.instances ?? [] });
@@ -76,4 +77,8 @@ export function createDirectory(): Directory {
       });
     },
   };
+}
+
+function inOrder(tenants: readonly TenantPolicy[]): TenantPolicy[] {
+  return [...tenants].sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
 }

@@ -33,7 +33,7 @@ test('an accepted initialize: the id is sealed, and the session has its record',
   const answer = await sealAnswer(opening, 200, 'up-1');
   if (answer.kind !== 'replace') throw new Error(answer.kind);
   const grant = openSessionId(sealer, answer.sessionId);
-  const caller = createPrincipal({ issuer: opening.issuer, subject: 'ann', tenant: 'red' as TenantId, roles: [] }).hash;
+  const caller = createPrincipal({ issuer: opening.issuer, subject: 'ann', tenant: 'red' as TenantId, roles: [], scopes: [] }).hash;
   expect(grant).toMatchObject({ backend: 'memory', instance: 'i1', upstreamId: 'up-1', tenant: 'red', issuedAt: 5, caller });
   expect([...store.records()]).toEqual([
     expect.objectContaining({

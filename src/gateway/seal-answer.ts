@@ -48,7 +48,7 @@ export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now 
     const backend = opening.backend as BackendName;
     const instance = opening.instance as InstanceId;
     const tenant = opening.tenant as TenantId;
-    const caller = createPrincipal({ issuer: opening.issuer, subject: opening.subject, tenant, roles: [] });
+    const caller = createPrincipal({ issuer: opening.issuer, subject: opening.subject, tenant, roles: [], scopes: [] });
     const sessionId = sealSessionId(sealer, {
       key,
       backend,

@@ -5,7 +5,7 @@ import type { TenantId } from '../core/ids.ts';
 import { createPrincipal, localCaller } from './principal.ts';
 
 const principal = (issuer: string, subject: string, tenant = 'a') =>
-  createPrincipal({ issuer, subject, tenant: tenant as TenantId, roles: [] });
+  createPrincipal({ issuer, subject, tenant: tenant as TenantId, roles: [], scopes: [] });
 
 test('a caller is issuer and subject, 32 bytes, whatever tenant and roles', () => {
   expect(principal('https://a/', 'ann').hash).toHaveLength(32);

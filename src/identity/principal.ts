@@ -8,6 +8,7 @@ export interface Principal {
   readonly subject: string;
   readonly tenant: TenantId;
   readonly roles: readonly string[];
+  readonly scopes: readonly string[];
   /** SHA-256 over issuer and subject, 32 bytes: what a session id is bound to. */
   readonly hash: Buffer;
 }
@@ -18,4 +19,10 @@ export function createPrincipal(claims: Omit<Principal, 'hash'>): Principal {
 }
 
 /** In the local mode no token is asked: everyone on this machine who reaches the listener is this caller. */
-export const localCaller: Principal = createPrincipal({ issuer: 'local', subject: 'local', tenant: 'default' as TenantId, roles: [] });
+export const localCaller: Principal = createPrincipal({
+  issuer: 'local',
+  subject: 'local',
+  tenant: 'default' as TenantId,
+  roles: [],
+  scopes: [],
+});

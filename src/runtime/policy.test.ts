@@ -18,6 +18,8 @@ it('fills in what is not declared', () => {
     path: '/mcp',
     affinity: 'session',
     tools: undefined,
+    access: undefined,
+    creator: undefined,
     trustToolHints: false,
     sessions: { recovery: 'reinitialize', idleTimeoutMs: 30 * 60_000, maxAgeMs: 30 * 86_400_000 },
     startTimeoutMs: 45_000,

@@ -1,19 +1,27 @@
 // What a request needs to know of a declared backend: the one mapping from resource to directory.
 
-import type { BackendResource } from '../config/resources.ts';
-import type { BackendPolicy, ToolRules } from '../directory/snapshot.ts';
+import type { BackendResource, TenantResource } from '../config/resources.ts';
+import type { BackendPolicy, TenantPolicy, ToolRules } from '../directory/snapshot.ts';
 
 /** Clients give up at 60 s; a request that waits for a start must be answered before that. */
 export const MAX_START_WAIT_MS = 50_000;
 
 /** The directory's view of a backend. Every default has been filled in by the resource's schema. */
-export function toPolicy({ name, spec }: BackendResource): BackendPolicy {
+export function toPolicy({ name, spec, creator }: BackendResource): BackendPolicy {
+  const { access } = spec;
   const url = spec.url === undefined ? undefined : new URL(spec.url);
   return {
     name,
     path: url?.pathname ?? spec.path,
     affinity: spec.affinity,
-    tools: toToolRules(spec.access?.tools),
+    tools: toToolRules(access?.tools),
+    access: access && {
+      tenants: access.tenants,
+      roles: access.roles,
+      scopes: access.scopes,
+      toolScopes: Object.entries(access.toolScopes),
+    },
+    creator,
     trustToolHints: spec.trustToolHints,
     sessions: {
       recovery: spec.sessions.recovery,
@@ -22,6 +30,22 @@ export function toPolicy({ name, spec }: BackendResource): BackendPolicy {
     },
     startTimeoutMs: Math.min(spec.scaling.startTimeout, MAX_START_WAIT_MS),
     remote: url === undefined ? undefined : { authority: url.host, tls: url.protocol === 'https:' },
+  };
+}
+
+/** The directory's view of a tenant. */
+export function toTenantPolicy({ name, spec }: TenantResource): TenantPolicy {
+  return {
+    name,
+    priority: spec.priority,
+    match: spec.match,
+    tools: toToolRules(spec.tools),
+    quotas: spec.quotas.map(({ requests, per, scope, backend, tool, countAll }) => ({
+      ...{ requests, windowMs: per, scope, backend, tool, countAll },
+    })),
+    limits: { sessions: spec.limits.sessions, concurrentRequests: spec.limits.concurrentRequests },
+    onOutage: spec.onOutage,
+    auditArguments: spec.audit.arguments,
   };
 }
 

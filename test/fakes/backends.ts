@@ -18,6 +18,8 @@ export function backendOf(
     path: '/mcp',
     affinity: 'session',
     tools: undefined,
+    access: undefined,
+    creator: undefined,
     trustToolHints: false,
     sessions: { recovery: 'reinitialize', idleTimeoutMs: 60_000, maxAgeMs: 3_600_000 },
     startTimeoutMs: 50_000,
@@ -30,6 +32,6 @@ export function backendOf(
 
 export function directoryOf(...backends: Backend[]): Directory {
   const directory = createDirectory();
-  directory.replace(backends);
+  directory.replace({ backends, tenants: [] });
   return directory;
 }
