@@ -28,7 +28,8 @@ export async function startServer(server: TestServer, env: Readonly<Record<strin
   };
 }
 
-function addressOf(child: ChildProcess, server: string): Promise<string> {
+/** The address that a server prints when it listens. */
+export function addressOf(child: ChildProcess, server: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
       child.kill('SIGKILL');
