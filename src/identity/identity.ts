@@ -39,10 +39,10 @@ export type TokenFaultCode =
   | 'not_yet_valid'
   | 'wrong_audience'
   | 'missing_claim'
-  /** The issuer's keys could not be read, and none are known: not the caller's fault, answered with 503. */
+  /** The issuer's keys cannot be read, and none are known, or not the one that the token names: not the caller's fault, answered with 503. */
   | 'keys_unavailable';
 
-/** Answers at once for a token that is cached or can be verified with known keys... a first sight is a promise. Never rejects. */
+/** Answers at once for a token that was verified before, or that is bad at first sight; otherwise with a promise. Never rejects. */
 export interface TokenVerifier {
   verify(token: string): Identity | TokenFault | Promise<Identity | TokenFault>;
   close(): void;
