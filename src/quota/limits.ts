@@ -56,16 +56,16 @@ export type Verdict =
   /** The counters cannot be reached and the tenant wants nobody in then. */
   | { readonly kind: 'unavailable' };
 
-/** How long a lease or slot counts when nobody reports its end. */
+/** How long a lease or a reserved slot counts when nobody reports its end; leases of long requests are prolonged every 20 s. */
 export const LEASE_TTL_MS = 60_000;
-/** A lease is prolonged by the process that took it, until its request ends or is this old. */
-export const MAX_LEASE_AGE_MS = 3_600_000;
 
 /** Limits as a decision uses them. Nothing here rejects, and no claim waits longer than 50 ms for a store. */
 export interface Limits {
   admit(claim: Claim): Verdict | Promise<Verdict>;
   /** The request has ended, in this process's hearing or another one's. Never waits; unknown leases are ignored. */
   release(tenant: TenantId, requestId: string): void;
+  /** The request goes on: Envoy reports every 20 s which ones do, to any process. Never waits; a lease that has lapsed is taken again. */
+  prolong(tenant: TenantId, requestId: string): void;
   /** The session whose slot `requestId` reserved exists now: its slot counts until it has not been used for `idleMs`. */
   confirmSlot(tenant: TenantId, requestId: string, session: SessionKey, idleMs: number): void;
   /** No session came of the reservation, or the session has ended. `member` is a request id or a session key. */

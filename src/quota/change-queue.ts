@@ -1,0 +1,91 @@
+// Tells the shared counters what happened to leases and slots, without anybody waiting for it.
+
+import { within } from '../core/within.ts';
+import type { Change, QuotaStore } from './quota-store.ts';
+
+/** While nobody can be told; then the oldest are lost. Lost releases lapse with their TTL, lost slots when their session would be idle. */
+const MAX_WAITING = 20_000;
+/** Told at once; more would hold up everything else on the connection. */
+const MAX_PER_BATCH = 1_000;
+const APPLY_TIMEOUT_MS = 2_000;
+
+export interface ChangeQueue {
+  push(change: Change): void;
+  /** The store can be asked again: tells first what had failed. */
+  resume(): void;
+  /** Tells what is waiting, if anybody can be told. */
+  close(): void;
+}
+
+export interface ChangeQueueOptions {
+  readonly apply: QuotaStore['apply'];
+  /** Then everything waits for `resume`. */
+  readonly isPaused: () => boolean;
+  readonly onError: (error: Error) => void;
+  readonly onLost: (count: number) => void;
+  readonly maxWaiting?: number;
+}
+
+interface Batch {
+  readonly changes: readonly Change[];
+  readonly again: boolean;
+}
+
+/** What happens in one turn of the event loop goes out together. A batch that fails is told once more, after the next `resume`. */
+export function createChangeQueue({ apply, isPaused, onError, onLost, maxWaiting = MAX_WAITING }: ChangeQueueOptions): ChangeQueue {
+  let waiting: Change[] = [];
+  let failed: Change[] = [];
+  let closed = false;
+  let scheduled = false;
+
+  const tell = ({ changes, again }: Batch): void => {
+    within(apply(changes), APPLY_TIMEOUT_MS).catch((error: unknown) => {
+      if (again) onLost(changes.length);
+      else failed = limit([...failed, ...changes]);
+      onError(error as Error);
+    });
+  };
+
+  const limit = (changes: Change[]): Change[] => {
+    const excess = changes.length - maxWaiting;
+    if (excess <= 0) return changes;
+    onLost(excess);
+    return changes.slice(excess);
+  };
+
+  const flush = (): void => {
+    scheduled = false;
+    if (closed || isPaused()) return;
+    const [old, fresh] = [failed, waiting];
+    failed = [];
+    waiting = [];
+    for (const changes of inBatches(old)) tell({ changes, again: true });
+    for (const changes of inBatches(fresh)) tell({ changes, again: false });
+  };
+
+  const schedule = (): void => {
+    if (scheduled || isPaused()) return;
+    scheduled = true;
+    setImmediate(flush);
+  };
+
+  return {
+    push(change) {
+      waiting.push(change);
+      // Some slack, so that an outage does not copy the array for each change.
+      if (waiting.length > 1.5 * maxWaiting) waiting = limit(waiting);
+      schedule();
+    },
+    resume() {
+      if (failed.length + waiting.length > 0) schedule();
+    },
+    close() {
+      flush();
+      closed = true;
+    },
+  };
+}
+
+function* inBatches(changes: readonly Change[]): Generator<readonly Change[]> {
+  for (let from = 0; from < changes.length; from += MAX_PER_BATCH) yield changes.slice(from, from + MAX_PER_BATCH);
+}
