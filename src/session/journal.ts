@@ -1,12 +1,12 @@
-// The session records on disk: one JSON line per change, rewritten when most lines are out of date.
+// The session records and revocations on disk: one JSON line per change, rewritten when most lines are out of date.
 
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SessionKey } from '../core/ids.ts';
-import type { SessionRecord } from './store.ts';
+import type { StoredEntry } from './memory-store.ts';
+import { REVOCATION_KEPT_MS } from './store.ts';
 
 /** A file with this many lines more than live records is rewritten. */
 const COMPACT_SLACK = 20_000;
@@ -16,24 +16,24 @@ const GATHER_MS = 10;
 const MAX_PENDING = 50_000;
 
 export interface Journal {
-  append(record: SessionRecord): void;
+  append(entry: StoredEntry): void;
   /** Lines given up because the disk was too slow or full. */
   readonly lost: number;
   close(): Promise<void>;
 }
 
-/** Reads the live records. Lines that cannot be read (a torn last line after a power cut) are skipped. */
-export async function readJournal(file: string, now: number = Date.now()): Promise<SessionRecord[]> {
-  const records = new Map<SessionKey, SessionRecord>();
+/** Reads the live records and revocations. Lines that cannot be read (a torn last line after a power cut) are skipped. */
+export async function readJournal(file: string, now: number = Date.now()): Promise<StoredEntry[]> {
+  const entries = new Map<string, StoredEntry>();
   try {
     for await (const line of createInterface({ input: createReadStream(file) })) {
-      const record = parseLine(line);
-      if (record) records.set(record.key, record);
+      const entry = parseLine(line);
+      if (entry) entries.set('caller' in entry ? `caller ${entry.caller}` : entry.key, entry);
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  return [...records.values()].filter((record) => record.expiresAt > now);
+  return [...entries.values()].filter((entry) => ('caller' in entry ? entry.before * 1000 + REVOCATION_KEPT_MS : entry.expiresAt) > now);
 }
 
 /**
@@ -42,7 +42,7 @@ export async function readJournal(file: string, now: number = Date.now()): Promi
  */
 export async function openJournal(
   file: string,
-  live: () => Iterable<SessionRecord>,
+  live: () => Iterable<StoredEntry>,
   onFailure: (error: unknown) => void = () => {},
 ): Promise<Journal> {
   await mkdir(dirname(file), { recursive: true });
@@ -93,12 +93,12 @@ export async function openJournal(
 
   await rewrite();
   return {
-    append(record) {
+    append(entry) {
       if (pending.length >= MAX_PENDING) {
         pending.shift();
         lost += 1;
       }
-      pending.push(lineOf(record));
+      pending.push(lineOf(entry));
       writing ??= drain();
     },
     get lost() {
@@ -110,14 +110,15 @@ export async function openJournal(
   };
 }
 
-function lineOf(record: SessionRecord): string {
-  return `${JSON.stringify(record)}\n`;
+function lineOf(entry: StoredEntry): string {
+  return `${JSON.stringify(entry)}\n`;
 }
 
-function parseLine(line: string): SessionRecord | undefined {
+function parseLine(line: string): StoredEntry | undefined {
   try {
-    const record = JSON.parse(line) as SessionRecord;
-    return typeof record.key === 'string' && typeof record.expiresAt === 'number' ? record : undefined;
+    const entry = JSON.parse(line) as StoredEntry;
+    if ('caller' in entry) return typeof entry.caller === 'string' && typeof entry.before === 'number' ? entry : undefined;
+    return typeof entry.key === 'string' && typeof entry.expiresAt === 'number' ? entry : undefined;
   } catch {
     return undefined;
   }

@@ -60,4 +60,5 @@ test('session keys are 128 random bits', () => {
   const key = newSessionKey(randomBytes);
   expect(Buffer.from(key, 'base64url')).toHaveLength(16);
   expect(newSessionKey(randomBytes)).not.toBe(key);
+  for (let first = 0; first < 256; first += 1) expect(newSessionKey((length) => Buffer.alloc(length, first))).not.toMatch(/^-/);
 });

@@ -93,7 +93,9 @@ export function createSessionIds(sealer: Sealer): SessionIds {
   };
 }
 
-/** A new random session key. */
+/** A new random session key. One bit is given away: a key that began with "-" would be an option to `mcp-gateway sessions end`. */
 export function newSessionKey(random: (bytes: number) => Buffer): SessionKey {
-  return random(KEY_BYTES).toString('base64url') as SessionKey;
+  const bytes = random(KEY_BYTES);
+  bytes[0] = (bytes[0] ?? 0) & 0x7f;
+  return bytes.toString('base64url') as SessionKey;
 }

@@ -40,29 +40,6 @@ async function sidecar(): Promise<Sidecar> {
   return { ...(linked as LinkedStore), counts, die };
 }
 
-test('every operation answers as the store itself does', async () => {
-  const { store: far } = await sidecar();
-  const record = recordOf({ key: sessionKey('b') });
-  await far.create(record);
-  expect(await far.read(record.key)).toEqual(JSON.parse(JSON.stringify(record)));
-  expect(await far.read(sessionKey('none'))).toBeUndefined();
-  expect(await far.rebind(sessionKey('none'), 0, binding('i2', 'up-2'))).toBeUndefined();
-  expect(await far.claimStream(key)).toBe(false);
-  expect(await far.rebind(key, 0, binding('i2', 'up-2'))).toEqual({ generation: 1, ...binding('i2', 'up-2') });
-  expect(await far.rebind(key, 0, binding('i3', 'up-3'))).toMatchObject({ generation: 1 });
-  expect(await far.claimStream(key)).toBe(true);
-  await far.note(key, { kind: 'subscribe', uri: 'file:///a' });
-  expect((await store.read(key))?.subscriptions).toEqual(['file:///a']);
-  await far.end(key, 'ending');
-  expect((await store.read(key))?.end).toBe('ending');
-  await far.end(key, undefined);
-  expect((await store.read(key))?.end).toBeUndefined();
-  storeClock = 5_000;
-  far.used([key]);
-  const lastUse = () => [...store.inUse()].find(([of]) => of.key === key)?.[1];
-  await vi.waitFor(() => expect(lastUse()).toBe(5_000));
-});
-
 test('news reach all sidecars, those that come later too; old news are taken back', async () => {
   const [first, second] = [await sidecar(), await sidecar()];
   await first.store.rebind(key, 0, binding('i2', 'up-2'));
@@ -76,6 +53,13 @@ test('news reach all sidecars, those that come later too; old news are taken bac
   await vi.waitFor(() => expect([third.feed.find(key), third.feed.find(other.key)?.ended]).toEqual([bound, true]));
   await second.store.end(other.key, undefined);
   for (const each of [first, third]) await vi.waitFor(() => expect(each.feed.find(other.key)).toBeUndefined());
+});
+
+test('a sidecar that comes later knows the callers that were revoked before', async () => {
+  await store.revokeCaller('ann', { issuer: 'x', subject: 'ann' });
+  const { feed } = await sidecar();
+  await vi.waitFor(() => expect(feed.revoked('ann', 1)).toBe(true));
+  expect(feed.revoked('ann', 2)).toBe(false);
 });
 
 test('beats keep the feed fresh and bring the session counts; without them it goes stale after a second', async () => {

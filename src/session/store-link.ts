@@ -4,14 +4,24 @@ import type { CancellationToken, MessageConnection } from 'vscode-jsonrpc/node';
 import { CancellationTokenSource } from 'vscode-jsonrpc/node';
 import type { InstanceId, SessionKey } from '../core/ids.ts';
 import type { MemoryStore } from './memory-store.ts';
-import type { Binding, SessionChange, SessionFeed, SessionNews, SessionRecord, SessionStore } from './store.ts';
+import { createNewsCopy } from './news-copy.ts';
+import type {
+  Binding,
+  Revocation,
+  SessionChange,
+  SessionEnd,
+  SessionFeed,
+  SessionNews,
+  SessionQuery,
+  SessionRecord,
+  SessionStore,
+  SessionSummary,
+} from './store.ts';
 
 /** The store says at least this often that it is alive, with the session counts of all instances. */
 const BEAT_MS = 250;
 /** Without a sign of life for so long a sidecar's copy of the news is no longer believed. */
 const STALE_MS = 1_000;
-/** News that a sidecar keeps. What is forgotten costs a recovered session one more look into the store, and is found there. */
-const MAX_NEWS = 200_000;
 
 interface Beat {
   readonly counts: readonly (readonly [InstanceId, number])[];
@@ -28,7 +38,7 @@ export function serveStore(connection: MessageConnection, store: MemoryStore): v
   connection.onRequest('session/rebind', async (key: SessionKey, from: number, to: Omit<Binding, 'generation'>) => {
     return (await store.rebind(key, from, to)) ?? null;
   });
-  connection.onRequest('session/end', (key: SessionKey, end: 'ending' | 'ended' | null) => store.end(key, end ?? undefined));
+  connection.onRequest('session/end', (key: SessionKey, end: SessionEnd | null) => store.end(key, end ?? undefined));
   connection.onRequest<boolean, Error>('session/claim-stream', (key: SessionKey) => store.claimStream(key));
   connection.onRequest('session/lock', async (key: SessionKey, token: CancellationToken) => {
     const abort = new AbortController();
@@ -47,6 +57,11 @@ export function serveStore(connection: MessageConnection, store: MemoryStore): v
       waiting.delete(abort);
     }
   });
+  connection.onRequest('session/list', (query: SessionQuery) => store.list(query));
+  connection.onRequest('session/revoke-caller', (caller: string, who: { issuer: string; subject: string }) =>
+    store.revokeCaller(caller, who),
+  );
+  connection.onRequest('session/revoked-before', async (caller: string) => (await store.revokedBefore(caller)) ?? null);
   connection.onNotification('session/used', (keys: SessionKey[]) => store.used(keys));
   connection.onNotification('session/unlock', (number: number) => {
     held.get(number)?.();
@@ -54,6 +69,8 @@ export function serveStore(connection: MessageConnection, store: MemoryStore): v
   });
 
   for (const news of store.news()) send(connection, 'session/news', news);
+  for (const revocation of store.revocations()) send(connection, 'session/revocation', revocation);
+  const stopRevocations = store.onRevocation((revocation) => send(connection, 'session/revocation', revocation));
   const stopNews = store.onNews((news) => send(connection, 'session/news', news));
   let told = '';
   const beat = setInterval(() => {
@@ -66,6 +83,7 @@ export function serveStore(connection: MessageConnection, store: MemoryStore): v
   connection.onClose(() => {
     clearInterval(beat);
     stopNews();
+    stopRevocations();
     for (const abort of waiting) abort.abort(new Error('lock: its sidecar is gone'));
     for (const release of held.values()) release();
     held.clear();
@@ -83,13 +101,15 @@ export function linkStore(
   onCounts: (counts: ReadonlyMap<InstanceId, number>) => void,
   now: () => number = Date.now,
 ): LinkedStore {
-  const news = new Map<SessionKey, SessionNews>();
+  const copy = createNewsCopy();
   let heard = now();
   connection.onNotification('session/news', (item: SessionNews) => {
     heard = now();
-    news.delete(item.key);
-    if (item.ended || item.binding.generation > 0) news.set(item.key, item);
-    if (news.size > MAX_NEWS) news.delete(news.keys().next().value as SessionKey);
+    copy.put(item);
+  });
+  connection.onNotification('session/revocation', (revocation: Revocation) => {
+    heard = now();
+    copy.callers.add(revocation);
   });
   connection.onNotification('session/beat', (beat: Partial<Beat>) => {
     heard = now();
@@ -99,7 +119,7 @@ export function linkStore(
   const ask = <T>(method: string, ...params: unknown[]): Promise<T> => connection.sendRequest(method, ...params) as Promise<T>;
 
   return {
-    feed: { find: (key) => news.get(key), fresh: () => now() - heard < STALE_MS },
+    feed: { find: copy.find, revoked: copy.callers.covers, fresh: () => now() - heard < STALE_MS },
     store: {
       create: (record) => ask('session/create', record),
       read: async (key) => (await ask<SessionRecord | null>('session/read', key)) ?? undefined,
@@ -107,6 +127,9 @@ export function linkStore(
       rebind: async (key, from, to) => (await ask<Binding | null>('session/rebind', key, from, to)) ?? undefined,
       end: (key, end) => ask('session/end', key, end ?? null),
       claimStream: (key) => ask('session/claim-stream', key),
+      list: (query) => ask<SessionSummary[]>('session/list', query),
+      revokeCaller: (caller, who) => ask<number>('session/revoke-caller', caller, who),
+      revokedBefore: async (caller) => (await ask<number | null>('session/revoked-before', caller)) ?? undefined,
       used: (keys) => send(connection, 'session/used', keys),
       async lock(key, signal) {
         signal.throwIfAborted();

@@ -24,6 +24,13 @@ test('what pods see (A) never opens as what pass 2 trusts (B), nor the other way
   expect(openTicketB(sealer, sealer.seal('session', Buffer.from(JSON.stringify([9e15, b]))), 0)).toBeUndefined();
 });
 
+test('the header of an upstream’s secret travels in both', () => {
+  const { a: with_, b: then } = ticketOf({ secretHeader: 'x-api-key' });
+  const opened = openTicketA(sealer, sealTicketA(sealer, { ...with_, secretHeader: 'x-api-key' }, 0), 0);
+  expect(opened?.secretHeader).toBe('x-api-key');
+  expect(openTicketB(sealer, sealTicketB(sealer, then, 0), 0)?.secretHeader).toBe('x-api-key');
+});
+
 test('text from elsewhere is no ticket', () => {
   for (const text of ['', 'undefined', 'null', '[9e15,{}]']) {
     expect(openTicketA(sealer, text, 0)).toBeUndefined();
@@ -43,7 +50,7 @@ test('one ticket A serves the requests of a session until a third of its life is
   expect(ticketFor({ ...a }, 29_999)).toBe(first);
   expect(ticketFor(a, 30_000)).not.toBe(first);
   const later = ticketFor(a, 30_001);
-  for (const change of [{ tried: 'i9' as typeof a.tried }, { authority: 'other' }, { caller: { ...a.caller } }]) {
+  for (const change of [{ tried: 'i9' as typeof a.tried }, { authority: 'other' }, { secretHeader: 'x' }, { caller: { ...a.caller } }]) {
     expect(ticketFor({ ...a, ...change }, 30_002)).not.toBe(later);
   }
   const other = ticketFor({ ...a, sessionId: 'sealed-2' as NonNullable<typeof a.sessionId> }, 30_003);

@@ -36,6 +36,8 @@ export interface TicketA {
   readonly tried: InstanceId;
   readonly authority: string;
   readonly scheme: string;
+  /** The header that pass 1 put an upstream's secret in: pass 2 finds it on the request. */
+  readonly secretHeader?: string | undefined;
 }
 
 /** Copied by Envoy's redirect from recovery's answer to pass 2, which decides from it alone: good for one request. */
@@ -95,16 +97,18 @@ function saysTheSame(a: TicketA, b: TicketA): boolean {
     a.scheme === b.scheme &&
     a.kind === b.kind &&
     a.backend === b.backend &&
-    a.sessionId === b.sessionId
+    a.sessionId === b.sessionId &&
+    a.secretHeader === b.secretHeader
   );
 }
 
 /** The session id goes in as the bytes that it stands for: a ticket is a header of every request. */
 export function sealTicketA(sealer: Sealer, ticket: TicketA, now: number): string {
   const { issuer, subject, tenant, roles } = ticket.caller;
-  const { kind, backend, tried, authority, scheme } = ticket;
-  const text = JSON.stringify([now + TICKET_LIFETIME_MS, kind, backend, issuer, subject, tenant, roles, tried, authority, scheme]);
-  const head = Buffer.from(text);
+  const { kind, backend, tried, authority, scheme, secretHeader } = ticket;
+  const said: unknown[] = [now + TICKET_LIFETIME_MS, kind, backend, issuer, subject, tenant, roles, tried, authority, scheme];
+  if (secretHeader !== undefined) said.push(secretHeader);
+  const head = Buffer.from(JSON.stringify(said));
   const length = Buffer.alloc(2);
   length.writeUInt16BE(head.length);
   return sealer.seal('ticket-a', Buffer.concat([length, head, Buffer.from(ticket.sessionId ?? '', 'base64url')]));
@@ -115,12 +119,13 @@ export function openTicketA(sealer: Sealer, text: string, now: number): TicketA 
   const plain = sealer.open('ticket-a', text);
   if (!plain) return undefined;
   const end = 2 + plain.readUInt16BE(0);
-  const [expires, kind, backend, issuer, subject, tenant, roles, tried, authority, scheme] = JSON.parse(plain.toString('utf8', 2, end)) as [
-    ...[number, RequestKind, BackendName, string, string, TenantId, string[], InstanceId, string, string],
+  const said = JSON.parse(plain.toString('utf8', 2, end)) as [
+    ...[number, RequestKind, BackendName, string, string, TenantId, string[], InstanceId, string, string, string | undefined],
   ];
+  const [expires, kind, backend, issuer, subject, tenant, roles, tried, authority, scheme, secretHeader] = said;
   if (expires < now) return undefined;
   const sessionId = plain.length > end ? (plain.toString('base64url', end) as SealedSessionId) : undefined;
-  return { kind, backend, caller: { issuer, subject, tenant, roles }, sessionId, tried, authority, scheme };
+  return { kind, backend, caller: { issuer, subject, tenant, roles }, sessionId, tried, authority, scheme, secretHeader };
 }
 
 export function sealTicketB(sealer: Sealer, ticket: TicketB, now: number): string {
