@@ -37,6 +37,7 @@ describe('a message', () => {
       taskId: undefined,
       level: undefined,
       protocolVersion: undefined,
+      traceparent: undefined,
       paramsRange: [text.indexOf('{"name"'), text.lastIndexOf('}') - 1],
     });
     expect(text.slice(...(message.paramsRange as [number, number]))).toBe('{"name":"echo","arguments":{"name":"x"}}');
@@ -46,6 +47,21 @@ describe('a message', () => {
     const params = { uri: 'file:///a', taskId: 't', level: 'debug', _meta: { progressToken: 1, [PROTOCOL_VERSION_KEY]: '2026-07-28' } };
     const message = single(JSON.stringify({ method: 'x', params }));
     expect(message).toMatchObject({ uri: 'file:///a', taskId: 't', level: 'debug', protocolVersion: '2026-07-28', name: undefined });
+  });
+
+  test('the trace that a message belongs to', () => {
+    const inMeta = (meta: string): string | undefined => single(`{"method":"x","params":{"_meta":{${meta}}}}`).traceparent;
+    expect(inMeta('"traceparent":"00-a-b-01","progressToken":1')).toBe('00-a-b-01');
+    expect(inMeta('"trac\\u0065parent":"\\u0000"')).toBe('\0');
+    expect(inMeta('"traceparent":1')).toBeUndefined();
+    // Nothing is decided by it: what parsers disagree about is not known, and no reason to refuse.
+    expect(inMeta('"traceparent":"a","traceparent":"b"')).toBeUndefined();
+    expect(inMeta('"traceparent":"a","traceparent":"b","traceparent":"c"')).toBeUndefined();
+    expect(inMeta('"Traceparent":"a"')).toBeUndefined();
+    expect(inMeta('"traceparent":"a","TRACEPARENT":"b"')).toBe('a');
+    expect(
+      single('{"method":"x","traceparent":"a","params":{"traceparent":"b","arguments":{"_meta":{"traceparent":"c"}}}}').traceparent,
+    ).toBeUndefined();
   });
 
   test.each([
@@ -269,7 +285,10 @@ const params = fc
         taskId: safeText,
         level: safeText,
         arguments: fc.jsonValue({ maxDepth: 3 }),
-        _meta: fc.oneof(noise, fc.record({ [PROTOCOL_VERSION_KEY]: safeText, progressToken: fc.integer() })),
+        _meta: fc.oneof(
+          noise,
+          fc.record({ [PROTOCOL_VERSION_KEY]: safeText, traceparent: fc.oneof(text, fc.integer()), progressToken: fc.integer() }),
+        ),
       },
       { requiredKeys: [] },
     ),
@@ -313,6 +332,7 @@ function seen(json: string): Partial<RpcFields> {
     taskId: string(params.taskId),
     level: string(params.level),
     protocolVersion: string(meta[PROTOCOL_VERSION_KEY]),
+    traceparent: string(meta['traceparent']),
   };
 }
 

@@ -28,6 +28,8 @@ export interface RpcFields {
   readonly level: string | undefined;
   /** The version that `params._meta` claims: present makes the message a modern one. */
   readonly protocolVersion: string | undefined;
+  /** `params._meta.traceparent` (SEP-414), as it is written: nothing is decided by it, so nothing about it is refused. */
+  readonly traceparent: string | undefined;
 }
 
 export interface RpcMessage extends RpcFields {
@@ -76,7 +78,7 @@ type Draft = { -readonly [Field in keyof RpcFields]: RpcFields[Field] } & {
 
 const messageKeys = new KeySet(['method', 'params', 'id', 'result', 'error', 'jsonrpc']);
 const paramsKeys = new KeySet(['name', 'uri', 'taskId', 'level', '_meta']);
-const metaKeys = new KeySet([PROTOCOL_VERSION_KEY]);
+const metaKeys = new KeySet([PROTOCOL_VERSION_KEY, 'traceparent']);
 
 /**
  * Reads a body. `complete: false` says that more bytes may follow; a text that has ended is read as usual even so.
@@ -190,11 +192,19 @@ function readMeta(scanner: JsonScanner, draft: Draft): Invalid | undefined {
     scanner.skipValue();
     return undefined;
   }
-  const take = (key: string): Invalid | undefined => {
+  const take = (key: typeof PROTOCOL_VERSION_KEY | 'traceparent'): Invalid | undefined => {
+    if (key === 'traceparent') {
+      draft.traceparent = scanner.readString();
+      return undefined;
+    }
     draft.protocolVersion = scanner.readString();
     return checkText(scanner, draft.protocolVersion, key);
   };
-  return metaKeys.walk(scanner, take, refuseKey);
+  return metaKeys.walk(scanner, take, (why, key) => {
+    if (key !== 'traceparent') return refuseKey(why, key);
+    if (why === 'twice') draft.traceparent = undefined;
+    return undefined;
+  });
 }
 
 function readId(scanner: JsonScanner, draft: Draft): void {
@@ -234,6 +244,7 @@ function newDraft(): Draft {
     taskId: undefined,
     level: undefined,
     protocolVersion: undefined,
+    traceparent: undefined,
     paramsRange: undefined,
     hasMethod: false,
     hasOutcome: false,
@@ -241,13 +252,13 @@ function newDraft(): Draft {
   };
 }
 
-function fieldsOf({ id, idValue, method, name, uri, taskId, level, protocolVersion }: Draft): RpcFields {
-  return { id, idValue, method, name, uri, taskId, level, protocolVersion };
+function fieldsOf({ id, idValue, method, name, uri, taskId, level, protocolVersion, traceparent }: Draft): RpcFields {
+  return { id, idValue, method, name, uri, taskId, level, protocolVersion, traceparent };
 }
 
 function messageOf(draft: Draft): RpcMessage {
-  const { id, idValue, method, name, uri, taskId, level, protocolVersion, paramsRange } = draft;
-  return { type: typeOf(draft), id, idValue, method, name, uri, taskId, level, protocolVersion, paramsRange };
+  const { id, idValue, method, name, uri, taskId, level, protocolVersion, traceparent, paramsRange } = draft;
+  return { type: typeOf(draft), id, idValue, method, name, uri, taskId, level, protocolVersion, traceparent, paramsRange };
 }
 
 function typeOf({ method, hasMethod, hasOutcome, id }: Draft): RpcMessage['type'] {

@@ -64,7 +64,11 @@ test('GET streams are counted, their length is no duration', async () => {
 test('gauges are read when somebody looks', async () => {
   const registry = new Registry();
   let ready = 1;
-  createSidecarGauges(registry, { backends: () => 2, ready: () => ready });
+  createSidecarGauges(registry, { backends: () => 2, ready: () => ready, auditLost: () => 3 });
   ready = 7;
-  expect(await registry.metrics()).toContain('mcp_instances_ready 7');
+  for (let look = 0; look < 2; look += 1) {
+    const text = await registry.metrics();
+    expect(text).toContain('mcp_instances_ready 7');
+    expect(text).toContain('mcp_audit_lines_lost_total 3');
+  }
 });

@@ -31,6 +31,11 @@ const METHODS: ReadonlySet<string> = new Set([
   'notifications/roots/list_changed',
 ]);
 
+/** Undefined for a method that a client may have made up. */
+export function knownMethod(method: string): string | undefined {
+  return METHODS.has(method) ? method : undefined;
+}
+
 /** A request that has ended. `status` is 0 when the client went before an answer began. */
 export interface RequestRecord {
   readonly requestId: string;
@@ -76,7 +81,7 @@ export function createRequestTelemetry(registry: Registry, lines: (records: read
 
   const count = (record: RequestRecord): void => {
     const backend = record.backend ?? 'none';
-    const method = record.method === undefined ? (record.httpMethod ?? 'none') : METHODS.has(record.method) ? record.method : 'other';
+    const method = record.method === undefined ? (record.httpMethod ?? 'none') : (knownMethod(record.method) ?? 'other');
     requests.inc({ backend, method, status: String(record.status), reason: record.reason ?? 'ok' });
     if (record.recovered) recovered.inc({ backend });
     if (record.httpMethod !== 'GET') seconds.observe({ backend, method }, record.durationMs / 1000);
@@ -88,8 +93,24 @@ export function createRequestTelemetry(registry: Registry, lines: (records: read
   };
 }
 
+export interface SidecarNumbers {
+  readonly backends: () => number;
+  readonly ready: () => number;
+  /** Lines of the audit log that could not be written in time. */
+  readonly auditLost: () => number;
+}
+
 /** Numbers of this process that are read when somebody looks. */
-export function createSidecarGauges(registry: Registry, read: { readonly backends: () => number; readonly ready: () => number }): void {
+export function createSidecarGauges(registry: Registry, read: SidecarNumbers): void {
+  new Counter({
+    name: 'mcp_audit_lines_lost_total',
+    help: 'Lines of the audit log that were lost because they could not be written in time.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(read.auditLost());
+    },
+  });
   new Gauge({
     name: 'mcp_backends',
     help: 'Backends in the directory.',
