@@ -3,6 +3,8 @@
 import { z } from 'zod';
 import { duration } from './durations.ts';
 import { imageSchema } from './image-reference.ts';
+import { secretKeyRef, variableName } from './secret-ref.ts';
+import { clearTextProblem, upstreamAuthSchema } from './upstream-auth.ts';
 
 const MAX_LIST = 256;
 const MAX_TEXT = 32_768;
@@ -14,24 +16,14 @@ export const resourceName = z
   .max(50, 'must have at most 50 characters')
   .regex(/^[a-z]([-a-z0-9]*[a-z0-9])?$/, 'must start with a letter and contain only a-z, 0-9 and "-", not at the end (DNS-1035)');
 
-/** Names that would be a path or an option elsewhere are refused: a secret's name and key become `<home>/secrets/<name>/<key>`. */
-const secretPart = z
-  .string()
-  .max(253)
-  .regex(/^[A-Za-z0-9_]([A-Za-z0-9._-]*)$/, 'must contain only letters, digits, "-", "_" and "." and not begin with "." or "-"');
-const secretKeyRef = z.strictObject({ secretKeyRef: z.strictObject({ name: secretPart, key: secretPart }) });
-
 /** Variables that change which code a process runs, and the one that the gateway assigns. */
 const REFUSED_VARIABLE = /^(NODE_OPTIONS|PATH|LD_.*|DYLD_.*)$/i;
 
 const envVariable = z
   .strictObject({
-    name: z
-      .string()
-      .max(256)
-      .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable'),
+    name: variableName,
     value: z.string({ error: 'must be text: put numbers and true/false in quotes' }).max(MAX_TEXT).optional(),
-    valueFrom: secretKeyRef.optional(),
+    valueFrom: z.strictObject({ secretKeyRef }).optional(),
   })
   .superRefine((variable, context) => {
     if (REFUSED_VARIABLE.test(variable.name)) {
@@ -70,7 +62,6 @@ const remoteUrl = z
     return new URL(text).href;
   });
 
-const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, 'must be the name of an HTTP header');
 const texts = z.array(z.string().min(1).max(MAX_TEXT)).max(MAX_LIST);
 const scopes = z.array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, 'must be an OAuth scope')).max(MAX_LIST);
 
@@ -88,7 +79,7 @@ const healthCheck = z
 const shape = z.strictObject({
   image: imageSchema.optional(),
   url: remoteUrl.optional(),
-  upstreamAuth: z.strictObject({ header: headerName, valueFrom: secretKeyRef }).optional(),
+  upstreamAuth: upstreamAuthSchema.optional(),
   args: z
     .array(z.string({ error: 'must be text: put numbers and true/false in quotes' }).max(MAX_TEXT))
     .max(MAX_LIST)
@@ -154,6 +145,10 @@ function crossFieldProblems(raw: Record<string, unknown>): [field: string, messa
   }
   if (has('upstreamAuth') && !has('url')) {
     problems.push(['upstreamAuth', 'is only used with url']);
+  }
+  const readable = has('upstreamAuth') ? clearTextProblem(raw['url']) : undefined;
+  if (readable !== undefined) {
+    problems.push(['upstreamAuth', readable]);
   }
   if (has('url')) {
     for (const field of ['args', 'env', 'transport', 'port', 'path', 'replicas']) {

@@ -1,7 +1,7 @@
 // Durations as people write them.
 
 import { expect, it } from 'vitest';
-import { duration, parseDuration } from './durations.ts';
+import { duration, formatDuration, parseDuration } from './durations.ts';
 
 it.each([
   ['45s', 45_000],
@@ -11,6 +11,7 @@ it.each([
   ['250ms', 250],
 ])('%s is %i ms', (text, milliseconds) => {
   expect(parseDuration(text)).toBe(milliseconds);
+  expect(formatDuration(milliseconds)).toBe(text);
 });
 
 it.each(['', '30', 'm', '1.5h', '-1s', '1h30m', ' 1s', '1 s', '1w', '4000d', '9999999999999s'])('refuses %j', (text) => {

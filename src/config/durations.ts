@@ -17,6 +17,12 @@ export function parseDuration(text: string): number | undefined {
   return milliseconds <= MAX_DURATION_MS ? milliseconds : undefined;
 }
 
+/** The shortest text that `parseDuration` reads back as this many milliseconds. */
+export function formatDuration(milliseconds: number): string {
+  const [unit, size] = Object.entries(MILLISECONDS).findLast(([, each]) => milliseconds % each === 0) ?? ['ms', 1];
+  return `${milliseconds / size}${unit}`;
+}
+
 /** A schema that takes duration text and gives milliseconds, at least `minMs`. */
 export function duration({ minMs = 1, maxMs = MAX_DURATION_MS }: { minMs?: number; maxMs?: number } = {}) {
   return z.string().transform((text, context) => {

@@ -76,6 +76,55 @@ describe('MCPBackend', () => {
     expect(spec.upstreamAuth?.header).toBe('Authorization');
   });
 
+  it('takes credentials out of a variable, with something in front of them', () => {
+    const auth = { header: 'X-Api-Key', prefix: 'Token token=', valueFrom: { env: 'API_KEY' } };
+    expect(backend(JSON.stringify({ url: 'https://x/', upstreamAuth: auth })).spec.upstreamAuth).toEqual(auth);
+  });
+
+  describe('credentials', () => {
+    const auth = (over: object, url = 'https://x/') =>
+      faults(JSON.stringify({ url, upstreamAuth: { header: 'Authorization', valueFrom: { env: 'A' }, ...over } }));
+
+    it.each([
+      ...['Connection', 'keep-alive', 'Host', 'Content-Length', 'content-type', 'Transfer-Encoding', 'TE', 'Trailer', 'Upgrade', 'Origin'],
+      ...[
+        'Mcp-Session-Id',
+        'mcp-protocol-version',
+        'X-Mcp-Subject',
+        'x_mcp_subject',
+        'X-Envoy-Retry-On',
+        'x-request-id',
+        'X-Forwarded-For',
+      ],
+      ...[':authority', ':path', '', 'a b', 'a:', 'ä', 'a\nb'],
+    ])('may not travel as %j', (header) => expect(auth({ header })).toEqual(['spec.upstreamAuth.header']));
+
+    it.each(['Authorization', 'proxy-authorization', 'X-API-Key', 'cookie', 'x-goog-api-key'])('may travel as %s', (header) => {
+      expect(auth({ header })).toEqual([]);
+    });
+
+    it('come from exactly one place with a sound name', () => {
+      const file = { secretKeyRef: { name: 'a', key: 'b' } };
+      expect(auth({ valueFrom: file })).toEqual([]);
+      expect(auth({ valueFrom: { ...file, env: 'A' } })).toEqual(['spec.upstreamAuth.valueFrom']);
+      expect(auth({ valueFrom: {} })).toEqual(['spec.upstreamAuth.valueFrom']);
+      expect(auth({ valueFrom: { env: 'A=B' } })).toEqual(['spec.upstreamAuth.valueFrom.env']);
+      expect(auth({ valueFrom: { value: 'secret' } })).toContain('spec.upstreamAuth.valueFrom.value');
+    });
+
+    it.each([' Bearer', '', 'a\tb', 'a\r\nb', 'ä', 'x'.repeat(65)])('have no prefix %j', (prefix) => {
+      expect(auth({ prefix })).toEqual(['spec.upstreamAuth.prefix']);
+    });
+
+    it.each(['http://x/', 'http://10.0.0.1/', 'http://localhost.example/'])('do not go to %s in the clear', (url) => {
+      expect(auth({}, url)).toEqual(['spec.upstreamAuth']);
+    });
+
+    it.each(['https://x/', 'http://localhost:1/', 'http://127.0.0.1/', 'http://[::1]/', 'HTTPS://x/'])('may go to %s', (url) => {
+      expect(auth({}, url)).toEqual([]);
+    });
+  });
+
   it('reports everything that is wrong, with file, resource and field', () => {
     const text = `${head('one')}spec:
   image: "npm:-x"

@@ -20,6 +20,8 @@ export interface BackendResource {
   readonly spec: BackendSpec;
   /** `issuer subject` of whoever registered it, from its annotation. */
   readonly creator: string | undefined;
+  /** Whoever owns the files may name anything; what comes by API may not reach this machine and its network. Default: `file`. */
+  readonly origin?: 'file' | 'api';
 }
 
 /** One tenant as declared. */

@@ -54,7 +54,14 @@ describe('defaults', () => {
       publicUrl: undefined,
       allowedHosts: [],
       allowedOrigins: ['loopback'],
-      onRevocationOutage: 'allow',
+      issuers: [],
+      adminRoles: ['mcp.admin'],
+      redisUrl: undefined,
+      keyFile: '/home/me/.mcp-gateway/keys.json',
+      trustedProxies: 0,
+      auditLog: undefined,
+      urlAllowList: [],
+      onRevocationOutage: undefined,
       drainTimeoutMs: 10_000,
     });
     expect(warnings).toEqual([]);
@@ -69,7 +76,7 @@ describe('defaults', () => {
 
   it('stand in rows with a variable and a sentence', () => {
     for (const [name, row] of Object.entries(settingsTable)) {
-      expect(`${row.env} ${row.doc}`, name).toMatch(/^(MCP_GATEWAY_[A-Z_]+|ENVOY_BIN) [A-Z].*\.$/);
+      expect(`${row.env} ${row.doc}`, name).toMatch(/^(MCP_GATEWAY_[A-Z_]+|ENVOY_BIN|REDIS_URL) [A-Z].*\.$/);
     }
   });
 });

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
+import { allowEntryProblem } from '../core/address-rules.ts';
 
 const MAX_LIST_ITEMS = 100;
 
@@ -104,6 +105,23 @@ export const baseUrl: Parser<string> = (raw, context) => {
   const plain = url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password + url.search + url.hash === '';
   if (!plain) throw new Error('must be a URL such as https://mcp.example.com');
   return url.href.replace(/\/+$/, '');
+};
+
+/** One entry of an allow-list of addresses: an address, a CIDR range or a host name. */
+export const allowEntry: Parser<string> = (raw, context) => {
+  const given = text(raw, context);
+  const problem = allowEntryProblem(given);
+  if (problem !== undefined) throw new Error(problem);
+  return given;
+};
+
+/** `redis://` or `rediss://`; the message never repeats what was given, because it may hold a password. */
+export const redisUrl: Parser<string> = (raw, context) => {
+  const given = text(raw, context);
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (!url || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
+    throw new Error('must be a URL such as redis://127.0.0.1:6379/0, or rediss:// for TLS');
+  return given;
 };
 
 /** Whether only this machine reaches the address. */

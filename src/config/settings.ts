@@ -1,6 +1,21 @@
 // Every process setting in one table: its key in gateway.yaml, environment variable, flag, default, parser and what it is for.
 
-import { baseUrl, hostName, integer, list, listenAddress, oneOf, origin, type Parser, path, program } from './settings-parsers.ts';
+import { type IssuerSpec, issuersSetting } from './issuer-spec.ts';
+import {
+  allowEntry,
+  baseUrl,
+  hostName,
+  integer,
+  list,
+  listenAddress,
+  oneOf,
+  origin,
+  type Parser,
+  path,
+  program,
+  redisUrl,
+  text,
+} from './settings-parsers.ts';
 
 /** One row of the table. The key of the row is the key in gateway.yaml; units stand in it. */
 export interface Setting<Value> {
@@ -13,6 +28,8 @@ export interface Setting<Value> {
   readonly fallback: string | undefined;
   /** One sentence for the docs page and `--help`. */
   readonly doc: string;
+  /** May hold a password: never printed. */
+  readonly secret?: true;
   readonly parse: Parser<Value>;
 }
 
@@ -26,7 +43,7 @@ export const settingsTable = {
     flag: '--listen',
     placeholder: 'HOST:PORT',
     fallback: '127.0.0.1:8080',
-    doc: 'Where MCP clients connect (port 0 picks a free one). Must be a loopback address, because no token is asked for.',
+    doc: 'Where MCP clients connect (port 0 picks a free one). Must be a loopback address as long as there are no `issuers`, because no token is asked for then.',
     parse: listenAddress,
   }),
   admin: setting({
@@ -34,7 +51,7 @@ export const settingsTable = {
     flag: '--admin',
     placeholder: 'HOST:PORT',
     fallback: '127.0.0.1:8081',
-    doc: 'Where `/metrics` is served (port 0 picks a free one). Must be a loopback address.',
+    doc: 'Where `/metrics`, `/status` and, with the token of `<home>/token`, `/sessions` and `/tenants` are served (port 0 picks a free one). Must be a loopback address.',
     parse: listenAddress,
   }),
   home: setting({
@@ -91,7 +108,7 @@ export const settingsTable = {
   }),
   publicUrl: optional({
     env: 'MCP_GATEWAY_PUBLIC_URL',
-    doc: 'The base URL under which clients reach the gateway, when it is not the listen address.',
+    doc: 'The base URL under which clients reach the gateway, when it is not the listen address. Its host is served, tokens may be issued for it, and OAuth metadata is built from it.',
     parse: baseUrl,
   }),
   allowedHosts: setting({
@@ -106,10 +123,50 @@ export const settingsTable = {
     doc: 'Web origins whose pages may call the gateway; `loopback` stands for `localhost`, `127.0.0.1` and `[::1]` on every port.',
     parse: list(origin),
   }),
-  onRevocationOutage: setting({
+  issuers: setting<readonly IssuerSpec[]>({
+    env: 'MCP_GATEWAY_ISSUERS',
+    fallback: '',
+    doc: 'The OpenID Connect issuers whose tokens are accepted, as a list of maps (in the environment: YAML or JSON); see [docs/identity.md](identity.md). None: no token is asked for.',
+    parse: issuersSetting,
+  }),
+  adminRoles: setting({
+    env: 'MCP_GATEWAY_ADMIN_ROLES',
+    fallback: 'mcp.admin',
+    doc: 'Roles whose holders may use every backend.',
+    parse: list(text),
+  }),
+  redisUrl: optional({
+    env: 'REDIS_URL',
+    doc: 'Redis, for limits, session records and revocations that several gateways share: `redis://[user:password@]host:6379/0`, `rediss://` for TLS. Unset: they are kept by this gateway alone.',
+    secret: true,
+    parse: redisUrl,
+  }),
+  keyFile: setting({
+    env: 'MCP_GATEWAY_KEY_FILE',
+    fallback: '<home>/keys.json',
+    doc: 'The keys that session ids are sealed with. Gateways that share sessions share this file; it is read again when it changes.',
+    parse: path,
+  }),
+  trustedProxies: setting({
+    env: 'MCP_GATEWAY_TRUSTED_PROXIES',
+    fallback: '0',
+    doc: 'How many proxies stand in front of the gateway whose `X-Forwarded-*` headers are believed (0 to 10).',
+    parse: integer(0, 10),
+  }),
+  auditLog: optional({
+    env: 'MCP_GATEWAY_AUDIT_LOG',
+    doc: 'Where the audit log goes: a file, or `stdout`. Unset: nowhere.',
+    parse: (raw, context) => (raw === 'stdout' ? 'stdout' : path(raw, context)),
+  }),
+  urlAllowList: setting({
+    env: 'MCP_GATEWAY_URL_ALLOW_LIST',
+    fallback: '',
+    doc: 'Addresses, CIDR ranges and host names to which backends that were registered by API may point although they are private, loopback or link-local.',
+    parse: list(allowEntry),
+  }),
+  onRevocationOutage: optional({
     env: 'MCP_GATEWAY_ON_REVOCATION_OUTAGE',
-    fallback: 'allow',
-    doc: 'What happens to requests of a session while the session records cannot be asked whether it has ended: `allow` (its server still knows) or `deny`.',
+    doc: 'What happens to requests of a session while nobody can say whether it was revoked: `allow` (its server still knows when it has ended) or `deny`. Unset: `deny` where tokens are asked for.',
     parse: oneOf('allow', 'deny'),
   }),
   drainTimeoutMs: setting({

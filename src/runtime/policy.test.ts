@@ -5,11 +5,11 @@ import { parseResourceText } from '../config/resource-files.ts';
 import type { BackendResource } from '../config/resources.ts';
 import { toPolicy } from './policy.ts';
 
-function policy(spec: object) {
+function policy(spec: object, secret?: string) {
   const resource = { apiVersion: 'mcpgateway.dev/v1alpha1', kind: 'MCPBackend', metadata: { name: 'one' }, spec };
   const { resources, problems } = parseResourceText(JSON.stringify(resource), '/a.json');
   expect(problems).toEqual([]);
-  return toPolicy(resources[0] as BackendResource);
+  return toPolicy(resources[0] as BackendResource, secret);
 }
 
 it('fills in what is not declared', () => {
@@ -49,4 +49,10 @@ it.each([
   ['https://[2001:db8::1]:444/mcp', '/mcp', { authority: '[2001:db8::1]:444', tls: true }],
 ])('%s is asked for %s', (url, path, remote) => {
   expect(policy({ url })).toMatchObject({ path, remote });
+});
+
+it('has the header of upstreamAuth only together with its value', () => {
+  const spec = { url: 'https://x/', upstreamAuth: { header: 'X-Api-Key', valueFrom: { env: 'A' } } };
+  expect(policy(spec).remote?.auth).toBeUndefined();
+  expect(policy(spec, 'v').remote?.auth).toEqual({ header: 'x-api-key', value: 'v' });
 });

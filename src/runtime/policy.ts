@@ -1,13 +1,17 @@
 // What a request needs to know of a declared backend: the one mapping from resource to directory.
 
 import type { BackendResource, TenantResource } from '../config/resources.ts';
-import type { BackendPolicy, TenantPolicy, ToolRules } from '../directory/snapshot.ts';
+import type { UpstreamAuth } from '../config/upstream-auth.ts';
+import type { BackendPolicy, RemotePolicy, TenantPolicy, ToolRules } from '../directory/snapshot.ts';
 
 /** Clients give up at 60 s; a request that waits for a start must be answered before that. */
 export const MAX_START_WAIT_MS = 50_000;
 
-/** The directory's view of a backend. Every default has been filled in by the resource's schema. */
-export function toPolicy({ name, spec, creator }: BackendResource): BackendPolicy {
+/**
+ * The directory's view of a backend. Every default has been filled in by the resource's schema. `secret`: the value of `upstreamAuth`,
+ * once it is known.
+ */
+export function toPolicy({ name, spec, creator }: BackendResource, secret?: string): BackendPolicy {
   const { access } = spec;
   const url = spec.url === undefined ? undefined : new URL(spec.url);
   return {
@@ -29,8 +33,13 @@ export function toPolicy({ name, spec, creator }: BackendResource): BackendPolic
       maxAgeMs: spec.sessions.maxAge,
     },
     startTimeoutMs: Math.min(spec.scaling.startTimeout, MAX_START_WAIT_MS),
-    remote: url === undefined ? undefined : { authority: url.host, tls: url.protocol === 'https:' },
+    remote: url && { authority: url.host, tls: url.protocol === 'https:', auth: toAuth(spec.upstreamAuth, secret) },
   };
+}
+
+/** In lower case, as the data path compares header names. */
+function toAuth(auth: UpstreamAuth | undefined, value: string | undefined): RemotePolicy['auth'] {
+  return auth === undefined || value === undefined ? undefined : { header: auth.header.toLowerCase(), value };
 }
 
 /** The directory's view of a tenant. */

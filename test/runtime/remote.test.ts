@@ -87,6 +87,8 @@ describe('the name of a remote server', () => {
   const start = (resolve: (name: string) => Promise<readonly string[]>) => {
     const directory = createDirectory();
     const options = {
+      home: '/nowhere',
+      environment: {},
       directory,
       log: pino({ level: 'silent' }),
       healthTiming: { startingMs: 20, intervalMs: 20, unwellMs: 20 },

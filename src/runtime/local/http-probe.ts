@@ -12,7 +12,15 @@ const MAX_ANSWER_BYTES = 262_144;
 export interface ProbeTarget {
   readonly host: string;
   readonly port: number;
-  readonly remote: { readonly authority: string; readonly hostname: string; readonly tls: boolean } | undefined;
+  readonly remote: RemoteTarget | undefined;
+}
+
+export interface RemoteTarget {
+  readonly authority: string;
+  readonly hostname: string;
+  readonly tls: boolean;
+  /** The header of `upstreamAuth`. */
+  readonly auth?: { readonly header: string; readonly value: string } | undefined;
 }
 
 export interface ProbeRequest {
@@ -45,6 +53,7 @@ export function probeRequest(target: ProbeTarget, request: ProbeRequest, signal:
       ...(remote === undefined ? {} : { host: remote.authority }),
       ...(request.body === undefined ? {} : { 'content-length': String(Buffer.byteLength(request.body)) }),
       ...request.headers,
+      ...(remote?.auth === undefined ? {} : { [remote.auth.header]: remote.auth.value }),
     },
     // A server named by its address has no name to be told (RFC 6066, section 3).
     ...(remote?.tls === true && isIP(remote.hostname) === 0 ? { servername: remote.hostname } : {}),

@@ -43,7 +43,7 @@ async function initialize(path: string, target: ProbeTarget, signal: AbortSignal
     const headers = { 'mcp-session-id': session, 'mcp-protocol-version': LEGACY_VERSION };
     await probeRequest(target, { method: 'DELETE', path, headers }, signal).catch(() => undefined);
   }
-  return judge('initialize', answer);
+  return judge('initialize', answer, target);
 }
 
 async function discover(path: string, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
@@ -54,10 +54,10 @@ async function discover(path: string, target: ProbeTarget, signal: AbortSignal):
   };
   const body = JSON.stringify({ jsonrpc: '2.0', id: REQUEST_ID, method: 'server/discover', params: { _meta } });
   const headers = { ...POST_HEADERS, 'mcp-protocol-version': MODERN_VERSION, 'mcp-method': 'server/discover' };
-  return judge('server/discover', await probeRequest(target, { method: 'POST', path, headers, body, enough: hasAnswer }, signal));
+  return judge('server/discover', await probeRequest(target, { method: 'POST', path, headers, body, enough: hasAnswer }, signal), target);
 }
 
-function judge(method: string, { status, body }: ProbeAnswer): ProbeResult {
+function judge(method: string, { status, body }: ProbeAnswer, { remote }: ProbeTarget): ProbeResult {
   if (status < 200 || status >= 300) {
     return { ok: false, reason: `${method} answered ${status}` };
   }
@@ -65,7 +65,12 @@ function judge(method: string, { status, body }: ProbeAnswer): ProbeResult {
   if (answer === undefined) {
     return { ok: false, reason: `${method} answered ${status} without a JSON-RPC response` };
   }
-  return answer.failed === undefined ? { ok: true } : { ok: false, reason: `${method} answered with an error: ${answer.failed}` };
+  if (answer.failed === undefined) {
+    return { ok: true };
+  }
+  // A server that was given a secret may quote it in its error.
+  const quote = remote?.auth === undefined ? `: ${answer.failed}` : '';
+  return { ok: false, reason: `${method} answered with an error${quote}` };
 }
 
 function hasAnswer(body: string): boolean {

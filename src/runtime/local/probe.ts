@@ -18,6 +18,8 @@ export interface ProbeSettings {
 
 export type Probe = (settings: ProbeSettings, target: ProbeTarget, signal: AbortSignal) => Promise<ProbeResult>;
 
+const SECRET_HINT = 'the server does not accept the value of upstreamAuth: is it current, and does it need a prefix such as "Bearer "?';
+
 /** A probe for one instance: it remembers which era of MCP the server speaks. Never rejects. */
 export function createProbe(): Probe {
   const mcp = createMcpProbe();
@@ -43,6 +45,9 @@ async function healthy(settings: ProbeSettings, target: ProbeTarget, signal: Abo
     return { ok: true };
   }
   const reason = `GET ${path} answered ${status}`;
+  if (refusesSecret(status, target)) {
+    return { ok: false, reason, hint: SECRET_HINT };
+  }
   const hint =
     'name the path that this server has with healthCheck: { path: … }, or let it be asked in MCP with healthCheck: { type: mcp }';
   return status === 404 || status === 405 ? { ok: false, reason, hint } : { ok: false, reason };
@@ -52,5 +57,14 @@ async function healthy(settings: ProbeSettings, target: ProbeTarget, signal: Abo
 async function answers(path: string, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
   // `Accept: application/json` alone: a GET that asks for an event stream could open one.
   const { status } = await probeRequest(target, { method: 'GET', path, headers: { accept: 'application/json' } }, signal);
-  return status < 500 ? { ok: true } : { ok: false, reason: `GET ${path} answered ${status}` };
+  const reason = `GET ${path} answered ${status}`;
+  if (refusesSecret(status, target)) {
+    return { ok: false, reason, hint: SECRET_HINT };
+  }
+  return status < 500 ? { ok: true } : { ok: false, reason };
+}
+
+/** A 401 to our own secret: clients that got it would think that the gateway asks them to log in. */
+function refusesSecret(status: number, { remote }: ProbeTarget): boolean {
+  return status === 401 && remote?.auth !== undefined;
 }

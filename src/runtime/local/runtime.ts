@@ -2,6 +2,7 @@
 
 import type { Logger } from 'pino';
 import type { BackendResource } from '../../config/resources.ts';
+import { createAddressRules } from '../../core/address-rules.ts';
 import type { BackendName } from '../../core/ids.ts';
 import type { DirectoryWriter } from '../../directory/snapshot.ts';
 import { type BackendStatus, type BackendSurroundings, createProcessBackend, type LocalBackend } from './backend.ts';
@@ -12,6 +13,7 @@ import { createPackageStore, type InstallProgress } from './package-store.ts';
 import { createPorts } from './ports.ts';
 import { DEFAULT_STOP_GRACE_MS } from './process-group.ts';
 import { createRemoteBackend } from './remote.ts';
+import type { Resolve } from './remote-address.ts';
 
 /** How long a process that is being replaced may finish what it has; sessions that it still holds then are recovered elsewhere. */
 const DEFAULT_DRAIN_MS = 30_000;
@@ -40,6 +42,9 @@ export interface LocalRuntimeOptions {
   /** The command that runs the stdio bridge; its options and `-- command…` are appended. */
   readonly bridgeCommand: readonly string[];
   readonly onProgress?: (progress: InstallProgress) => void;
+  /** Addresses, ranges and host names that `url:` backends from the API may lead to, besides the public internet. */
+  readonly urlAllow?: readonly string[];
+  readonly resolve?: Resolve;
   readonly drainMs?: number;
   readonly stopGraceMs?: number;
   readonly healthTiming?: HealthTiming;
@@ -47,7 +52,10 @@ export interface LocalRuntimeOptions {
   readonly now?: () => number;
 }
 
-/** A runtime that runs nothing yet. Call `reapLeftovers(home)` before, or processes of a killed supervisor stay. */
+/**
+ * A runtime that runs nothing yet. Call `reapLeftovers(home)` before, or processes of a killed supervisor stay. Throws when an entry of
+ * `urlAllow` makes no sense.
+ */
 export function createLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
   const { home, directory, log, environment, bridgeCommand, onProgress } = options;
   const { drainMs = DEFAULT_DRAIN_MS, stopGraceMs = DEFAULT_STOP_GRACE_MS, healthTiming = HEALTH_TIMING } = options;
@@ -55,6 +63,7 @@ export function createLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
   const children = createChildrenFile({ home });
   const packages = createPackageStore({ home, environment, children, log, onProgress, signal: closing.signal });
   const now = options.now ?? (() => performance.now());
+  const rules = createAddressRules({ allow: options.urlAllow ?? [] });
   const shared = { home, environment, bridgeCommand, packages, ports: createPorts(), children, stopGraceMs, healthTiming, now };
   const backends = new Map<BackendName, { sort: 'process' | 'remote'; backend: LocalBackend }>();
   const leaving = new Set<Promise<void>>();
@@ -67,10 +76,15 @@ export function createLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     }
   }
 
+  /** Files may name any address: who writes them may also run programs here. */
+  function permit(address: string, { origin, spec }: BackendResource): string | undefined {
+    return origin === 'api' ? rules.refusal(address, new URL(spec.url ?? '').hostname) : undefined;
+  }
+
   function create(resource: BackendResource, sort: 'process' | 'remote'): LocalBackend {
     const surroundings: BackendSurroundings = { shared, directory, log, drainMs, onChange };
     return sort === 'remote'
-      ? createRemoteBackend(resource, { directory, log, healthTiming, onChange })
+      ? createRemoteBackend(resource, { home, environment, directory, log, healthTiming, onChange, permit, resolve: options.resolve })
       : createProcessBackend(resource, surroundings);
   }
 
