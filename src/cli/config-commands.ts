@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
-import type { Settings } from '../config/settings.ts';
+import { formatDuration } from '../config/durations.ts';
+import { type Setting, type Settings, settingsTable } from '../config/settings.ts';
 import { formatAddress } from '../config/settings-parsers.ts';
 import type { CliContext } from './program.ts';
 import { addSettingsOptions, settingsOf } from './settings-options.ts';
@@ -24,7 +25,13 @@ export function addConfigCommands(program: Command, { env, stdout, stderr }: Cli
   );
 }
 
-/** In the form that gateway.yaml takes; settings without a value are left out. */
+/** In the form that gateway.yaml takes; settings without a value are left out, and so is what may hold a password. */
 function asGatewayYaml({ listen, admin, ...others }: Settings): string {
-  return stringify({ listen: formatAddress(listen), admin: formatAddress(admin), ...others }, { keepUndefined: false });
+  const secrets = Object.entries<Setting<unknown>>(settingsTable).flatMap(([name, { secret }]) => (secret ? [name] : []));
+  const shown = Object.fromEntries(Object.entries(others).filter(([name]) => !secrets.includes(name)));
+  const issuers = others.issuers.map((issuer) => ({ ...issuer, leeway: formatDuration(issuer.leeway) }));
+  return stringify(
+    { listen: formatAddress(listen), admin: formatAddress(admin), ...shown, issuers },
+    { keepUndefined: false, aliasDuplicateObjects: false },
+  );
 }

@@ -1,10 +1,11 @@
 // Commands that the gateway starts itself with; hidden from `--help`, and no promise to anyone.
 
 import type { Command } from 'commander';
+import type { CliContext } from './program.ts';
 import { listenForStop } from './stop-signals.ts';
 
 /** Adds `sidecar` (one deciding process) and `bridge` (a stdio server behind an HTTP port). */
-export function addInternalCommands(program: Command): void {
+export function addInternalCommands(program: Command, { env }: CliContext): void {
   program
     .command('sidecar', { hidden: true })
     .argument('<options>', 'a JSON object')
@@ -12,7 +13,7 @@ export function addInternalCommands(program: Command): void {
       const { runSidecar } = await import('../app/sidecar.ts');
       const { stop, release } = listenForStop();
       try {
-        await runSidecar(JSON.parse(options), { signal: stop });
+        await runSidecar(JSON.parse(options), { signal: stop, env });
       } finally {
         release();
       }

@@ -1,6 +1,5 @@
 // `mcp-gateway keys`: the keys that session ids are sealed with.
 
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { CliContext } from './program.ts';
 import { addSettingsOptions, settingsOf } from './settings-options.ts';
@@ -25,5 +24,5 @@ export function addKeysCommands(program: Command, { env, stdout }: CliContext): 
 }
 
 function fileOf(typed: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): string {
-  return join(settingsOf(typed, env).settings.home, 'keys.json');
+  return settingsOf(typed, env).settings.keyFile;
 }

@@ -8,6 +8,8 @@ import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
 import { addKeysCommands } from './keys-commands.ts';
 import type { Terminal } from './progress.ts';
+import { addSessionsCommands } from './sessions-commands.ts';
+import { addTenantsCommands } from './tenants-commands.ts';
 import { addUpCommand } from './up-command.ts';
 
 /** What a command may use of the process around it. `argv` starts with the command's name. */
@@ -26,6 +28,7 @@ Examples:
   $ mcp-gateway up --resources examples/local
   $ mcp-gateway up --listen 127.0.0.1:9000 --home /tmp/gateway
   $ mcp-gateway config print --config gateway.yaml
+  $ mcp-gateway sessions list
 `;
 
 /** Runs one command to its end and gives the exit code: 0, 1 for failures, 2 for what was typed or configured wrongly. */
@@ -48,7 +51,9 @@ export async function runCli(context: CliContext): Promise<number> {
   addConfigCommands(program, context);
   addEnvoyCommands(program, context);
   addKeysCommands(program, context);
-  addInternalCommands(program);
+  addSessionsCommands(program, context);
+  addTenantsCommands(program, context);
+  addInternalCommands(program, context);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return 0;

@@ -6,8 +6,20 @@ import { type LoadedSettings, loadSettings } from '../config/settings-load.ts';
 
 /** Adds `--config` and every option that the table has; nothing is parsed or defaulted here, the table does that. */
 export function addSettingsOptions(command: Command): Command {
+  return addOptions(command, optionRows());
+}
+
+/** For commands that ask a running gateway: where its home is, is all that they need to know. */
+export function addHomeOptions(command: Command): Command {
+  return addOptions(
+    command,
+    optionRows().filter(([name]) => name === 'home'),
+  );
+}
+
+function addOptions(command: Command, options: readonly [SettingName, Setting<unknown>][]): Command {
   command.option('--config <FILE>', 'settings file (gateway.yaml); also MCP_GATEWAY_CONFIG');
-  for (const [, row] of optionRows()) {
+  for (const [, row] of options) {
     command.option(
       `${row.flag} <${row.placeholder ?? 'VALUE'}>`,
       `${row.doc.replaceAll('`', '')} Default: ${row.fallback}; also ${row.env}`,

@@ -1,4 +1,4 @@
-// The admin address: this machine only, read only.
+// The admin address: this machine only; control is another test's matter.
 
 import { request } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
@@ -13,6 +13,7 @@ const start = async (over: Partial<Parameters<typeof startAdminServer>[0]> = {})
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'a 1\n' }),
     status: () => ({ sidecars: [1] }),
     ready: () => true,
+    control: () => undefined,
     ...over,
   });
   return server;
@@ -57,7 +58,7 @@ test.each(['evil.example', 'localhost.evil.example', 'localhost:80@evil.example'
   },
 );
 
-test('nothing can be changed', async () => {
+test('state cannot be changed', async () => {
   await start();
   for (const method of ['POST', 'PUT', 'DELETE']) expect((await ask('/status', { method })).status).toBe(405);
 });
@@ -70,7 +71,5 @@ test('numbers that cannot be read are a 500, and the next question is answered',
 
 test('an address that is taken is one clear line', async () => {
   const { address } = await start();
-  await expect(
-    startAdminServer({ listen: address, metrics: async () => ({ contentType: '', text: '' }), status: () => ({}), ready: () => true }),
-  ).rejects.toThrow(`the admin address 127.0.0.1:${address.port} is in use`);
+  await expect(start({ listen: address })).rejects.toThrow(`the admin address 127.0.0.1:${address.port} is in use`);
 });

@@ -1,7 +1,13 @@
-// The admin address of the local gateway: metrics and state, for this machine only.
+// The admin address of the local gateway: metrics, state and control, for this machine only.
 
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { queryOf } from '../core/url-query.ts';
+import type { AdminAnswer } from './admin-answer.ts';
+import type { ControlRoutes } from './admin-control.ts';
+
+/** For the whole of a request; its answer may take longer. */
+const REQUEST_TIMEOUT_MS = 10_000;
 
 export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -10,6 +16,7 @@ export interface AdminServerOptions {
   /** What runs here, as JSON. */
   readonly status: () => unknown;
   readonly ready: () => boolean;
+  readonly control: ControlRoutes;
 }
 
 export interface AdminServer {
@@ -20,26 +27,35 @@ export interface AdminServer {
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 /** @throws Error with one line when the address is taken. */
-export async function startAdminServer({ listen, metrics, status, ready }: AdminServerOptions): Promise<AdminServer> {
-  const answer = async (method: string, path: string, host: string): Promise<[status: number, type: string, body: string]> => {
+export async function startAdminServer({ listen, metrics, status, ready, control }: AdminServerOptions): Promise<AdminServer> {
+  const answer = async (request: IncomingMessage): Promise<AdminAnswer> => {
+    const { method = '', url = '', headers } = request;
+    const path = url.split('?')[0] ?? '';
     // A web page that rebinds its name to this machine cannot choose the Host that it sends.
-    if (!LOOPBACK.test(host)) return [403, 'application/json', '{"error":"Host not allowed"}'];
-    if (method !== 'GET') return [405, 'application/json', '{"error":"Method not allowed"}'];
+    if (!LOOPBACK.test(headers.host ?? '')) return plain(403, '{"error":"Host not allowed"}');
+    const controlled = control({
+      method,
+      path,
+      query: queryOf(url).slice(1),
+      authorization: headers.authorization,
+      origin: headers.origin,
+      hasBody: headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0,
+    });
+    if (controlled) return controlled;
+    if (method !== 'GET') return plain(405, '{"error":"Method not allowed"}');
     if (path === '/metrics') {
       const { contentType, text } = await metrics();
-      return [200, contentType, text];
+      return plain(200, text, contentType);
     }
-    if (path === '/healthz') return [200, 'application/json', '{"status":"alive"}'];
-    if (path === '/readyz')
-      return ready() ? [200, 'application/json', '{"status":"ready"}'] : [503, 'application/json', '{"status":"not ready"}'];
-    if (path === '/status') return [200, 'application/json', JSON.stringify(status())];
-    return [404, 'application/json', '{"error":"Not found"}'];
+    if (path === '/healthz') return plain(200, '{"status":"alive"}');
+    if (path === '/readyz') return ready() ? plain(200, '{"status":"ready"}') : plain(503, '{"status":"not ready"}');
+    if (path === '/status') return plain(200, JSON.stringify(status()));
+    return plain(404, '{"error":"Not found"}');
   };
 
-  const server: Server = createServer((request, response) => {
-    const path = (request.url ?? '').split('?')[0] ?? '';
-    answer(request.method ?? '', path, request.headers.host ?? '').then(
-      ([code, type, body]) => response.writeHead(code, { 'content-type': type }).end(body),
+  const server: Server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    answer(request).then(
+      ({ status: code, headers, body }) => response.writeHead(code, headers).end(body),
       () => response.writeHead(500, { 'content-type': 'application/json' }).end('{"error":"Internal error"}'),
     );
   });
@@ -59,4 +75,8 @@ export async function startAdminServer({ listen, metrics, status, ready }: Admin
         server.closeAllConnections();
       }),
   };
+}
+
+function plain(status: number, body: string, type = 'application/json'): AdminAnswer {
+  return { status, headers: { 'content-type': type }, body };
 }

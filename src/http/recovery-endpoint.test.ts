@@ -59,7 +59,7 @@ async function start({ outcome = { kind: 'not-found' }, instances = [instanceOf(
     log,
     now: () => 0,
   });
-  server = await startSidecarServer({ socket: socket(), answerRetry, ready: () => ready, log });
+  server = await startSidecarServer({ socket: socket(), answerRetry, answerWellKnown: () => undefined, ready: () => ready, log });
   return { asked, directory };
 }
 

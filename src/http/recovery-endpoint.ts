@@ -100,7 +100,8 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
   /** No session yet: any other instance will do. */
   const retryElsewhere = async (retry: Retry, signal: AbortSignal): Promise<Answer> => {
     const { ticket, messages } = retry;
-    const options = { rpcId: messages.length === 1 ? messages[0]?.id : undefined };
+    const modern = messages[0]?.protocolVersion !== undefined;
+    const options = { rpcId: messages.length === 1 ? messages[0]?.id : undefined, modern };
     balancer.suspect(ticket.tried);
     const known = directory.snapshot().backends.get(ticket.backend);
     if (!known) return refuse('unknown_backend', options);
@@ -144,7 +145,7 @@ function answerOf(outcome: NotRecovered, method: string | undefined, rpcId: stri
     case 'not-found':
       return refuse('session_not_found', { rpcId });
     case 'unavailable':
-      return refuseCapacity(outcome.code, method, { rpcId });
+      return refuseCapacity(outcome.code, method, { rpcId, modern: false });
     default:
       return outcome satisfies never;
   }

@@ -3,9 +3,11 @@
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { Addressed } from '../gateway/public-url.ts';
 import { refuse } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
 import { type AnswerRetry, isRetry } from './recovery-endpoint.ts';
+import { type AnswerWellKnown, WELL_KNOWN_PREFLIGHT } from './well-known.ts';
 
 /** Envoy replays at most 1 MiB; a little more is read so that its own limit decides. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -13,6 +15,7 @@ const MAX_BODY_BYTES = 2 * 1024 * 1024;
 export interface SidecarServerOptions {
   readonly socket: string;
   readonly answerRetry: AnswerRetry;
+  readonly answerWellKnown: AnswerWellKnown;
   readonly ready: () => boolean;
   readonly log: Logger;
 }
@@ -21,16 +24,26 @@ export interface SidecarServer {
   close(): Promise<void>;
 }
 
-export async function startSidecarServer({ socket, answerRetry, ready, log }: SidecarServerOptions): Promise<SidecarServer> {
+export async function startSidecarServer({
+  socket,
+  answerRetry,
+  answerWellKnown,
+  ready,
+  log,
+}: SidecarServerOptions): Promise<SidecarServer> {
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<Answer> => {
     if (isRetry(request)) {
       const gone = new AbortController();
       response.on('close', () => gone.abort(new Error('the client has gone')));
       return answerRetry(request, await readBody(request), gone.signal);
     }
-    const path = (request.url ?? '').split('?')[0];
+    const path = (request.url ?? '').split('?')[0] ?? '';
     if (path === '/readyz') return readiness(ready());
-    return refuse('unknown_path');
+    const document = answerWellKnown(path, addressedBy(request));
+    if (!document) return refuse('unknown_path');
+    if (request.method === 'OPTIONS') return WELL_KNOWN_PREFLIGHT;
+    if (request.method === 'GET' || request.method === 'HEAD') return document;
+    return refuse('method_not_allowed', { headers: [['allow', 'GET, HEAD, OPTIONS']] });
   };
 
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
@@ -49,6 +62,13 @@ export async function startSidecarServer({ socket, answerRetry, ready, log }: Si
     server.listen(socket, () => resolve());
   });
   return { close: () => closeServer(server) };
+}
+
+/** As Envoy passes it on: the Host is the client's, the scheme is Envoy's own or that of a proxy which it trusts. */
+function addressedBy({ headers }: IncomingMessage): Addressed {
+  const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);
+  const scheme = one(headers['x-forwarded-proto']) === 'https' ? 'https' : 'http';
+  return { scheme, authority: headers.host ?? '', forwardedHost: one(headers['x-forwarded-host']) };
 }
 
 function readiness(ready: boolean): Answer {

@@ -86,6 +86,13 @@ describe('a call', () => {
     expect(answer.body.toString()).toBe('mcp.example.com');
   });
 
+  test('a backend elsewhere gets its secret, whatever the caller brings', async () => {
+    const port = await serve((request, response) => response.end(JSON.stringify([request.headers.authorization, request.headers['x-a']])));
+    const remote = { authority: 'mcp.example.com', tls: false, auth: { header: 'authorization', value: 'Bearer ours' } };
+    const answer = await ask(port, { backend: backendOf({ remote }), headers: { authorization: 'Bearer theirs', 'x-a': '1' } });
+    expect(JSON.parse(answer.body.toString())).toEqual(['Bearer ours', '1']);
+  });
+
   test('stops reading an event stream as soon as the answer is there', async () => {
     let closed = false;
     const port = await serve((_, response) => {

@@ -34,6 +34,7 @@ function call(request: UpstreamRequest, plain: HttpAgent, tls: HttpsAgent): Prom
   const { host, port } = splitAddress(instance.address);
   const authority = backend.remote?.authority ?? request.authority;
   const secure = backend.remote?.tls ?? false;
+  const auth = backend.remote?.auth;
   const body = Buffer.from(request.body);
   const timeout = AbortSignal.timeout(request.timeoutMs);
   const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
@@ -43,7 +44,7 @@ function call(request: UpstreamRequest, plain: HttpAgent, tls: HttpsAgent): Prom
     method: request.method,
     // Bytes above 127 in a query go on as they came; Node would refuse them as characters.
     path: Buffer.from(backend.path + (request.query ?? '')).toString('latin1'),
-    headers: { ...request.headers, host: authority, 'content-length': String(body.length) },
+    headers: { ...request.headers, ...(auth && { [auth.header]: auth.value }), host: authority, 'content-length': String(body.length) },
     signal,
   };
   return new Promise((resolve, reject) => {

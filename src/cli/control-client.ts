@@ -1,0 +1,56 @@
+// How commands reach the gateway of a home: where it says that it is, with the token that lies beside that note.
+
+import { join } from 'node:path';
+import { readAnnouncement } from '../app/announcement.ts';
+import { readToken } from '../control/control-token.ts';
+import { printable } from './table.ts';
+
+/** Above what the gateway itself waits for its store. */
+const TIMEOUT_MS = 15_000;
+
+/** `path` are the segments of the resource; a `query` without a value is left out. Rejects with one line. */
+export type Ask = (path: readonly string[], query?: Readonly<Record<string, string | undefined>>) => Promise<unknown>;
+
+export interface ControlClient {
+  readonly get: Ask;
+  readonly delete: Ask;
+}
+
+/** @throws Error with one line that says what to do when no gateway runs there. */
+export async function connectControl(home: string, request: typeof fetch = fetch): Promise<ControlClient> {
+  const announced = await readAnnouncement(home);
+  if (!announced) throw new Error(`no gateway runs in ${home}: start it with "mcp-gateway up", or name its folder with --home`);
+  const tokenFile = join(home, 'token');
+  const token = await readToken(tokenFile);
+  if (token === undefined) throw new Error(`${tokenFile} is missing: restart the gateway of ${home} to get a new one`);
+  const { admin } = announced;
+
+  const ask = async (method: string, path: readonly string[], query: Parameters<Ask>[1] = {}): Promise<unknown> => {
+    const url = new URL(`/${path.map(encodeURIComponent).join('/')}`, admin);
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
+    const headers = { authorization: `Bearer ${token}`, accept: 'application/json' };
+    let answer: Response;
+    let body: string;
+    try {
+      answer = await request(url, { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      body = await answer.text();
+    } catch (error) {
+      const why = (error as Error).name === 'TimeoutError' ? `within ${TIMEOUT_MS / 1000} s` : `at ${admin}`;
+      throw new Error(`the gateway of ${home} does not answer ${why}: see ${join(home, 'logs')}`, { cause: error });
+    }
+    if (answer.status === 401) throw new Error(`the gateway at ${admin} does not take the token of ${tokenFile}: restart it`);
+    if (!answer.ok) throw new Error(detailOf(body) ?? `the gateway at ${admin} answers ${answer.status}`);
+    return JSON.parse(body);
+  };
+  return { get: (path, query) => ask('GET', path, query), delete: (path, query) => ask('DELETE', path, query) };
+}
+
+/** The sentence of problem details. */
+function detailOf(body: string): string | undefined {
+  try {
+    const { detail } = JSON.parse(body) as { readonly detail?: unknown };
+    return typeof detail === 'string' ? printable(detail) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,151 @@
+// Sessions as administrators see and end them: the use cases behind the admin API and the command line.
+
+import type { BackendName, InstanceId, SessionKey, TenantId } from '../core/ids.ts';
+import { createPrincipal } from '../identity/principal.ts';
+import { MAX_LISTED, NO_INSTANCE, type SessionStore, type SessionSummary } from '../session/store.ts';
+import type { AuditEntry } from '../telemetry/audit-line.ts';
+import type { Freeing } from './freeing.ts';
+import { askStore } from './store-unavailable.ts';
+
+/** Whoever a token is for: all that a session is bound to. */
+export interface CallerName {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+/** One open session. Nothing in it is of use to a client: the key is the gateway's own name, and the server's id is not told. */
+export interface ListedSession {
+  readonly key: SessionKey;
+  readonly backend: BackendName;
+  readonly tenant: TenantId;
+  readonly issuer: string;
+  readonly subject: string;
+  /** Null when it is on none, because nobody used it: its next request opens it again. */
+  readonly instance: InstanceId | null;
+  /** How often it was opened again on another instance. */
+  readonly generation: number;
+  /** ISO 8601, like the other times. */
+  readonly createdAt: string;
+  /** Exact to half a minute. */
+  readonly lastUsed: string;
+  readonly expiresAt: string;
+}
+
+export interface SessionList {
+  /** The one that was used last first. */
+  readonly sessions: readonly ListedSession[];
+  /** There may be more than the limit let in. */
+  readonly more: boolean;
+}
+
+/** Sessions that are all of what is named. */
+export interface SessionFilter {
+  readonly backend?: string | undefined;
+  readonly issuer?: string | undefined;
+  readonly subject?: string | undefined;
+  readonly tenant?: string | undefined;
+  /** 1 to `MAX_LISTED`. */
+  readonly limit: number;
+}
+
+/** All of them reject with `StoreUnavailable` when the store cannot be reached. `by` is who asks, for the audit log. */
+export interface SessionControl {
+  list(filter: SessionFilter): Promise<SessionList>;
+  /** Every gateway refuses the session from now on. False: no open session has this key. */
+  end(key: string, by: CallerName): Promise<boolean>;
+  /** Every gateway refuses all that the caller has begun until now, whether it is listed or not. Resolves with how many were open. */
+  endAllOf(caller: CallerName, by: CallerName): Promise<number>;
+}
+
+export interface SessionControlDependencies {
+  readonly store: Pick<SessionStore, 'list' | 'read' | 'end' | 'revokeCaller'>;
+  readonly freeing: Pick<Freeing, 'free'>;
+  readonly audit: (entry: AuditEntry) => void;
+}
+
+export function createSessionControl({ store, freeing, audit }: SessionControlDependencies): SessionControl {
+  /** A change leaves its line whatever becomes of it. */
+  const audited = async <T>(
+    entry: Pick<AuditEntry, 'action' | 'target' | 'session' | keyof CallerName>,
+    change: () => Promise<T>,
+    outcomeOf: (result: T) => AuditEntry['outcome'],
+  ): Promise<T> => {
+    try {
+      const result = await change();
+      audit({ event: 'admin', ...entry, outcome: outcomeOf(result) });
+      return result;
+    } catch (error) {
+      audit({ event: 'admin', ...entry, outcome: 'failed' });
+      throw error;
+    }
+  };
+
+  const end = async (key: SessionKey): Promise<boolean> => {
+    const record = await askStore(store.read(key));
+    if (!record || record.end === 'ended' || record.end === 'revoked') return false;
+    await askStore(store.end(key, 'revoked'));
+    freeing.free([record]);
+    return true;
+  };
+
+  const endAllOf = async ({ issuer, subject }: CallerName): Promise<number> => {
+    const who = { issuer, subject };
+    // Only to free what they hold: not knowing them must not keep them from being refused.
+    const open = await askStore(store.list({ ...who, limit: MAX_LISTED })).catch(() => []);
+    const ended = await askStore(store.revokeCaller(hashOf(who), who));
+    freeing.free(open);
+    return ended;
+  };
+
+  return {
+    async list({ backend, issuer, subject, tenant, limit }) {
+      const query = { backend: backend as BackendName | undefined, tenant: tenant as TenantId | undefined, issuer, subject };
+      const found = await askStore(store.list({ ...query, limit: limit + 1 }));
+      return { sessions: found.slice(0, limit).map(listed), more: found.length > limit || found.length === MAX_LISTED };
+    },
+    end: (key, by) =>
+      audited(
+        { action: 'session.end', target: key, session: key, ...by },
+        () => end(key as SessionKey),
+        (known) => (known ? 'done' : 'refused'),
+      ),
+    endAllOf: (caller, by) =>
+      audited(
+        { action: 'caller.revoke', target: `${caller.issuer} ${caller.subject}`, ...by },
+        () => endAllOf(caller),
+        () => 'done',
+      ),
+  };
+}
+
+/** As session ids are bound to it; tenant, roles and scopes are no part of that. */
+function hashOf(caller: CallerName): string {
+  return createPrincipal({ ...caller, tenant: '' as TenantId, roles: [], scopes: [] }).hash.toString('base64url');
+}
+
+/** Field by field: what a summary gains later is not shown by itself. */
+function listed({
+  key,
+  backend,
+  tenant,
+  issuer,
+  subject,
+  instance,
+  generation,
+  createdAt,
+  lastUsed,
+  expiresAt,
+}: SessionSummary): ListedSession {
+  return {
+    key,
+    backend,
+    tenant,
+    issuer,
+    subject,
+    instance: instance === NO_INSTANCE ? null : instance,
+    generation,
+    createdAt: new Date(createdAt).toISOString(),
+    lastUsed: new Date(lastUsed).toISOString(),
+    expiresAt: new Date(expiresAt).toISOString(),
+  };
+}

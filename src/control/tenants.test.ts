@@ -1,0 +1,83 @@
+// Tenants as people see them: the declaration in its own words, and the use of what everybody shares.
+
+import { expect, test } from 'vitest';
+import { quotaOf, tenantPolicyOf } from '../../test/fakes/callers.ts';
+import { createDirectory } from '../directory/directory.ts';
+import type { TenantPolicy } from '../directory/snapshot.ts';
+import type { Usage, WindowLimit } from '../quota/limits.ts';
+import { createTenantControl } from './tenants.ts';
+
+const red = tenantPolicyOf({
+  name: 'red',
+  priority: 5,
+  quotas: [
+    quotaOf({ requests: 60, scope: 'subject', backend: 'github', tool: 'search_*' }),
+    quotaOf({ requests: 1000, windowMs: 3_600_000 }),
+    quotaOf({ requests: 9, windowMs: 86_400_000, countAll: true }),
+  ],
+  limits: { sessions: 20, concurrentRequests: undefined },
+  tools: { allow: ['*'], deny: ['drop_*'] },
+});
+
+const windowsOf = ({ quotas }: TenantPolicy): WindowLimit[] =>
+  quotas.flatMap(({ scope, requests, windowMs }, n) =>
+    scope === 'tenant' ? [{ counter: `c${n}`, name: `w${n}`, limit: requests, windowMs, cost: 0 }] : [],
+  );
+
+function world(usage: (windows: readonly WindowLimit[]) => Promise<Usage>) {
+  const directory = createDirectory();
+  directory.putTenants([tenantPolicyOf({ name: 'blue' }), red]);
+  return createTenantControl({ directory, limits: { usage: (_, windows) => usage(windows) }, windowsOf });
+}
+
+const counted = world(async (windows) => ({
+  windows: windows.map(({ name, limit, windowMs }, n) => ({ name, limit, windowMs, remaining: limit - n - 1, resetMs: 1_000 * (n + 1) })),
+  concurrent: 7,
+  sessions: 3,
+}));
+
+test('tenants come in the order in which they are tried, in the words of their resource', () => {
+  expect(counted.list().map(({ name }) => name)).toEqual(['red', 'blue']);
+  expect(counted.list()[0]).toEqual({
+    name: 'red',
+    priority: 5,
+    match: red.match,
+    tools: { allow: ['*'], deny: ['drop_*'] },
+    quotas: [
+      { requests: 60, per: '1m', scope: 'subject', backend: 'github', tool: 'search_*', countAll: false },
+      { requests: 1000, per: '1h', scope: 'tenant', backend: null, tool: null, countAll: false },
+      { requests: 9, per: '1d', scope: 'tenant', backend: null, tool: null, countAll: true },
+    ],
+    limits: { sessions: 20, concurrentRequests: null },
+    onOutage: 'deny',
+  });
+});
+
+test('the use of each quota stands with its own quota; quotas per subject have none', async () => {
+  const tenant = await counted.get('red');
+  expect(tenant?.quotas.map(({ use }) => use)).toEqual([
+    null,
+    { used: 1, remaining: 999, resetMs: 1_000 },
+    { used: 2, remaining: 7, resetMs: 2_000 },
+  ]);
+  expect(tenant).not.toHaveProperty('note');
+});
+
+test('what is not limited is not counted', async () => {
+  expect((await counted.get('red'))?.use).toEqual({ sessions: 3, concurrentRequests: null });
+});
+
+test('without the counters the declaration is still there, and says that the use is not known', async () => {
+  const tenant = await world(() => Promise.reject(new Error('no connection'))).get('red');
+  expect(tenant).toMatchObject({
+    name: 'red',
+    limits: { sessions: 20 },
+    use: { sessions: null, concurrentRequests: null },
+    quotas: [{ use: null }, { use: null }, { use: null }],
+    note: expect.stringContaining('cannot be reached'),
+  });
+});
+
+test('a name that nobody has is no tenant', async () => {
+  expect(await counted.get('green')).toBeUndefined();
+});

@@ -1,0 +1,130 @@
+// The control routes of the admin address: who may use them, what they take, and which use case each one is.
+
+import { z } from 'zod';
+import { createTokenCheck } from '../control/control-token.ts';
+import type { CallerName, SessionControl } from '../control/sessions.ts';
+import { StoreUnavailable } from '../control/store-unavailable.ts';
+import type { TenantControl } from '../control/tenants.ts';
+import { MAX_LISTED } from '../session/store.ts';
+import { type AdminAnswer, json, problem } from './admin-answer.ts';
+
+const DEFAULT_LIMIT = 100;
+const MAX_TEXT_CHARS = 1_024;
+
+/** The part of a request that decides. `query` is without its question mark. */
+export interface ControlRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly authorization: string | undefined;
+  readonly origin: string | undefined;
+  readonly hasBody: boolean;
+}
+
+export interface ControlRoutesOptions {
+  readonly token: string;
+  readonly sessions: SessionControl;
+  readonly tenants: TenantControl;
+}
+
+/** Undefined for paths that are no control route. */
+export type ControlRoutes = (request: ControlRequest) => Promise<AdminAnswer> | undefined;
+
+/** Whatever else is asked for is no session; it never reaches the store. */
+const KEY = /^[\w-]{1,64}$/;
+
+/** Whoever holds the token: it says nothing of which person that is. */
+const TOKEN_HOLDER: CallerName = { issuer: 'local', subject: 'control-token' };
+
+const text = z.string({ error: 'must be given' }).min(1, 'must not be empty').max(MAX_TEXT_CHARS);
+const noQuery = z.strictObject({});
+const listQuery = z.strictObject({
+  backend: text.optional(),
+  issuer: text.optional(),
+  subject: text.optional(),
+  tenant: text.optional(),
+  limit: z.coerce.number().int().min(1).max(MAX_LISTED).default(DEFAULT_LIMIT),
+});
+// Both are needed: nobody ends everything with a parameter that was forgotten.
+const callerQuery = z.strictObject({ issuer: text, subject: text });
+
+type Handler = (query: URLSearchParams, name: string) => Promise<AdminAnswer> | AdminAnswer;
+
+interface Route {
+  readonly path: RegExp;
+  readonly methods: Readonly<Partial<Record<string, Handler>>>;
+}
+
+/** What a request may be refused for: thrown, because it ends whatever was being done. */
+class BadQuery extends Error {}
+
+export function createControlRoutes({ token, sessions, tenants }: ControlRoutesOptions): ControlRoutes {
+  const showsToken = createTokenCheck(token);
+  const routes: readonly Route[] = [
+    {
+      path: /^\/sessions$/,
+      methods: {
+        GET: async (query) => json(200, await sessions.list(parse(listQuery, query))),
+        DELETE: async (query) => json(200, { ended: await sessions.endAllOf(parse(callerQuery, query), TOKEN_HOLDER) }),
+      },
+    },
+    {
+      path: /^\/sessions\/([^/]+)$/,
+      methods: {
+        async DELETE(query, key) {
+          parse(noQuery, query);
+          const ended = KEY.test(key) && (await sessions.end(key, TOKEN_HOLDER));
+          return ended ? json(200, { ended: 1 }) : problem(404, `there is no open session ${key}`);
+        },
+      },
+    },
+    {
+      path: /^\/tenants$/,
+      methods: {
+        GET(query) {
+          parse(noQuery, query);
+          return json(200, { tenants: tenants.list() });
+        },
+      },
+    },
+    {
+      path: /^\/tenants\/([^/]+)$/,
+      methods: {
+        async GET(query, name) {
+          parse(noQuery, query);
+          const tenant = await tenants.get(name);
+          return tenant ? json(200, tenant) : problem(404, `there is no tenant ${name}`);
+        },
+      },
+    },
+  ];
+
+  const answer = async ({ method, path, query, authorization, origin, hasBody }: ControlRequest): Promise<AdminAnswer> => {
+    // Browsers say so with whatever a page sends elsewhere; a program that may use these routes is no page.
+    if (origin !== undefined) return problem(403, 'web pages may not use this address');
+    // Before anything that depends on the path: who has no token learns nothing.
+    if (!showsToken(authorization)) return problem(401, 'the control token is missing or wrong', { 'www-authenticate': 'Bearer' });
+    const route = routes.find((each) => each.path.test(path));
+    if (!route) return problem(404, 'there is nothing under this path');
+    const handle = Object.hasOwn(route.methods, method) ? route.methods[method] : undefined;
+    if (!handle) return problem(405, `${method} is not possible here`, { allow: Object.keys(route.methods).join(', ') });
+    if (hasBody) return problem(413, 'no body is taken here', { connection: 'close' });
+    try {
+      return await handle(new URLSearchParams(query), route.path.exec(path)?.[1] ?? '');
+    } catch (error) {
+      if (error instanceof BadQuery) return problem(400, error.message);
+      if (error instanceof StoreUnavailable) return problem(503, `${error.message}: try again`);
+      throw error;
+    }
+  };
+
+  return (request) => (/^\/(sessions|tenants)(\/|$)/.test(request.path) ? answer(request) : undefined);
+}
+
+/** @throws BadQuery also for names that nobody knows: a filter with a typing mistake must not become no filter. */
+function parse<Value>(schema: z.ZodType<Value>, query: URLSearchParams): Value {
+  if (new Set(query.keys()).size < query.size) throw new BadQuery('a parameter is given twice');
+  const { success, data, error } = schema.safeParse(Object.fromEntries(query));
+  if (success) return data;
+  throw new BadQuery(error.issues.map(({ path, message }) => [...path, message].join(': ')).join('; '));
+}
