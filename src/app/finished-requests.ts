@@ -1,23 +1,37 @@
 // What follows from a request that has ended: the record that is counted and logged, and the end of a session.
 
-import type { SessionKey } from '../core/ids.ts';
+import type { SessionKey, TenantId } from '../core/ids.ts';
 import type { FinishedRequest } from '../envoy/access-log.ts';
+import type { Limits } from '../quota/limits.ts';
 import type { SessionStore } from '../session/store.ts';
 import type { RequestRecord } from '../telemetry/requests.ts';
 
-/** The DELETE of a session: a server that confirms it, or does not know the session, has ended it. */
-export function settle({ lease, status }: FinishedRequest, store: SessionStore): void {
-  const key = /^end (\S+)$/.exec(lease ?? '')?.[1] as SessionKey | undefined;
-  if (key === undefined) return;
+/** Gives back what the request was lent, or prolongs it while the request goes on; and settles the DELETE of a session. */
+export function settle(finished: FinishedRequest, store: SessionStore, limits: Limits): void {
+  const { lease, requestId, interim } = finished;
+  if (lease === undefined) return;
+  const leased = lease.leased as TenantId | undefined;
+  if (leased !== undefined && interim) limits.prolong(leased, requestId);
+  if (interim) return;
+  // The pass that follows a recovery holds on to what this one was lent.
+  if (leased !== undefined && !isSentRound(finished)) limits.release(leased, requestId);
+  if (lease.ending !== undefined) settleEnd(lease.ending as SessionKey, finished, store, limits);
+}
+
+/** A server that confirms the DELETE of a session, or does not know it, has ended it. */
+function settleEnd(key: SessionKey, { status, facts }: FinishedRequest, store: SessionStore, limits: Limits): void {
   const ended = (status >= 200 && status <= 299) || status === 404;
   // Without the store the mark stays `ending`, which counts as ended.
   store.end(key, ended ? 'ended' : undefined).catch(() => {});
+  if (ended && facts.tenant !== undefined) limits.releaseSlot(facts.tenant as TenantId, key);
 }
+
+/** The first pass of a recovered request: recovery's own 307, which no client sees. The second pass tells how it ended. */
+const isSentRound = ({ status, upstream }: FinishedRequest): boolean => status === 307 && upstream === undefined;
 
 /** Undefined for what is no request of a client, or no end of one. */
 export function recordOf(finished: FinishedRequest): RequestRecord | undefined {
-  // The first pass of a recovered request: recovery's own 307, which no client sees. The second pass tells how it ended.
-  if (finished.status === 307 && finished.upstream === undefined) return undefined;
+  if (finished.interim || isSentRound(finished)) return undefined;
   const { facts } = finished;
   if (facts.backend === undefined && facts.reason === undefined && !finished.path.startsWith('/adapters/')) return undefined;
   return {

@@ -1,17 +1,19 @@
 // The gateway's folder: made private, checked, and owned by one gateway at a time.
 
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reapLeftovers } from '../runtime/local/children-file.ts';
+import { removeAnnouncement, writeAnnouncement } from './announcement.ts';
 
 /** The kernel's limit for the path of a unix socket is 108 bytes on Linux and 104 on macOS. */
 const MAX_SOCKET_PATH = 103;
 
 export interface Home {
   readonly path: string;
-  readonly keys: string;
   readonly sessions: string;
   readonly logs: string;
+  /** The control token's file. */
+  readonly token: string;
   readonly link: string;
   readonly envoyAdmin: string;
   readonly envoyConfig: string;
@@ -45,19 +47,18 @@ export async function openHome(path: string, workers: number): Promise<Home> {
     if (ownedBy !== undefined)
       throw new Error(`another gateway (pid ${ownedBy}) runs in ${path}: stop it, or choose another folder with --home`);
   }
-  const announcement = join(path, 'gateway.json');
-  await rm(announcement, { force: true });
+  await removeAnnouncement(path);
   return {
     path,
-    keys: join(path, 'keys.json'),
     sessions: join(path, 'sessions.jsonl'),
     logs: join(path, 'logs'),
+    token: join(path, 'token'),
     link: join(run, 'link.sock'),
     envoyAdmin: join(run, 'envoy.sock'),
     envoyConfig: join(run, 'envoy.json'),
     gatewayProcesses,
     sidecarSockets,
-    announce: ({ url, admin }) => writeFile(announcement, `${JSON.stringify({ pid: process.pid, url, admin })}\n`, { mode: 0o600 }),
-    forget: () => rm(announcement, { force: true }),
+    announce: ({ url, admin }) => writeAnnouncement(path, { pid: process.pid, url, admin }),
+    forget: () => removeAnnouncement(path),
   };
 }

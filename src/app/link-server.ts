@@ -7,6 +7,8 @@ import { createMessageConnection, type MessageConnection, SocketMessageReader, S
 import { within } from '../core/within.ts';
 import type { Directory } from '../directory/directory.ts';
 import { publishDirectory } from '../directory/directory-link.ts';
+import { serveLimits } from '../quota/limits-link.ts';
+import type { QuotaStore } from '../quota/quota-store.ts';
 import { ringDocument } from '../session/key-file.ts';
 import type { RingKey } from '../session/key-ring.ts';
 import type { MemoryStore } from '../session/memory-store.ts';
@@ -32,12 +34,13 @@ export interface LinkServer {
 export interface LinkServerOptions {
   readonly socket: string;
   readonly directory: Directory;
-  readonly store: MemoryStore;
+  /** Undefined where Redis keeps the sessions and limits. */
+  readonly local: { readonly store: MemoryStore; readonly quotas: QuotaStore } | undefined;
   readonly keys: readonly RingKey[];
   readonly onReady: () => void;
 }
 
-export async function startLinkServer({ socket, directory, store, keys, onReady }: LinkServerOptions): Promise<LinkServer> {
+export async function startLinkServer({ socket, directory, local, keys, onReady }: LinkServerOptions): Promise<LinkServer> {
   const connections = new Map<MessageConnection, string | undefined>();
   let ring = keys;
   const server = createServer((incoming) => {
@@ -54,7 +57,10 @@ export async function startLinkServer({ socket, directory, store, keys, onReady 
     });
     connection.listen();
     void connection.sendNotification('keys/ring', ringDocument(ring)).catch(() => {});
-    serveStore(connection, store);
+    if (local) {
+      serveStore(connection, local.store);
+      serveLimits(connection, local.quotas);
+    }
     publishDirectory(connection, directory);
   });
   rmSync(socket, { force: true });

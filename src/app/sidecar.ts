@@ -1,16 +1,19 @@
-// One sidecar process: all wiring between Envoy's sockets, the decision, and the supervisor's link.
+// One sidecar process: all wiring between Envoy's sockets, the decision, and the state that it shares with others.
 
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createMessageConnection, type MessageConnection, SocketMessageReader, SocketMessageWriter } from 'vscode-jsonrpc/node';
+import type { IssuerSpec } from '../config/issuer-spec.ts';
 import type { BackendName } from '../core/ids.ts';
 import { createBalancer } from '../directory/balancer.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import { followDirectory } from '../directory/directory-link.ts';
 import { startPolicyServer } from '../envoy/policy-server.ts';
+import { createAdmissions } from '../gateway/admission.ts';
 import { createAuthorize } from '../gateway/authorize.ts';
 import { createParking } from '../gateway/parking.ts';
+import type { PublicUrlRules } from '../gateway/public-url.ts';
 import { createRecovery } from '../gateway/recover.ts';
 import { createReopener } from '../gateway/reopen.ts';
 import { createSealAnswer } from '../gateway/seal-answer.ts';
@@ -20,25 +23,31 @@ import { createToolLists } from '../gateway/tool-policy.ts';
 import { createRecoveryEndpoint } from '../http/recovery-endpoint.ts';
 import { startSidecarServer } from '../http/sidecar-server.ts';
 import { createUpstreamClient } from '../http/upstream-client.ts';
-import { localCaller } from '../identity/principal.ts';
+import { createWellKnown } from '../http/well-known.ts';
 import { createKeyRing, parseRing, type RingDocument } from '../session/key-ring.ts';
 import { createSealer } from '../session/seal.ts';
 import { createSessionIds } from '../session/session-id.ts';
-import { linkStore } from '../session/store-link.ts';
 import { createTicketWriter } from '../session/ticket.ts';
 import { createUseLog } from '../session/use-log.ts';
+import { createAudit } from '../telemetry/audit.ts';
 import { createLineSink } from '../telemetry/line-sink.ts';
 import { createLogger, createRequestLines } from '../telemetry/logger.ts';
 import { createRequestTelemetry, createSidecarGauges } from '../telemetry/requests.ts';
+import { readTraceSettings } from '../telemetry/trace-settings.ts';
+import { startTracing } from '../telemetry/tracing.ts';
+import { auditDecisions } from './audit-decisions.ts';
 import { createClosers } from './closers.ts';
 import { recordOf, settle } from './finished-requests.ts';
+import { openIdentity } from './identity.ts';
+import { openSharedState } from './shared-state.ts';
+import { inTurn, traceDecisions } from './trace-decisions.ts';
 
 /** Two of Envoy's health check intervals: after them no new Check comes to a process that says NOT_SERVING. */
 const LEAVING_MS = 2_200;
 const STDERR = 2;
-const MAX_AGE_OF_UNKNOWN_MS = 30 * 24 * 3_600_000;
+const AGES_OF_UNKNOWN = { maxAgeMs: 30 * 24 * 3_600_000, idleTimeoutMs: 30 * 60_000 };
 
-/** What the supervisor tells a sidecar that it starts. */
+/** What the supervisor tells a sidecar that it starts. Everybody on the machine can read it: secrets are in the environment. */
 export interface SidecarOptions {
   readonly name: string;
   readonly link: string;
@@ -50,10 +59,20 @@ export interface SidecarOptions {
   readonly loopbackOrigins: boolean;
   readonly onRevocationOutage: 'allow' | 'deny';
   readonly logLevel: string;
+  readonly issuers: readonly IssuerSpec[];
+  readonly adminRoles: readonly string[];
+  readonly publicUrl: PublicUrlRules;
+  readonly audit: { readonly stdout?: boolean; readonly file?: string };
+}
+
+export interface SidecarContext {
+  readonly signal: AbortSignal;
+  /** Holds what nobody else may read: the URL of Redis. */
+  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /** Runs until the signal fires (then leaves without losing a request) or the supervisor is gone (then ends at once). */
-export async function runSidecar(options: SidecarOptions, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+export async function runSidecar(options: SidecarOptions, { signal, env }: SidecarContext): Promise<void> {
   const sink = createLineSink(STDERR);
   const logOptions = { level: options.logLevel, process: options.name, stream: sink };
   const log = createLogger(logOptions);
@@ -80,24 +99,40 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     });
     const directory = createDirectory();
     const balancer = createBalancer();
+    const registry = new Registry();
     const synced = followDirectory(connection, directory);
-    const { store, feed } = linkStore(connection, balancer.report);
+    const shared = openSharedState({ connection, redisUrl: env['REDIS_URL'], process: options.name, directory, balancer, registry, log });
+    closers.add(() => shared.close());
+    const { store, feed, limits } = shared;
     connection.listen();
     const sealer = createSealer(await ring);
     const sessionIds = createSessionIds(sealer);
     forgetOpened = sessionIds.forget;
     await synced;
+    await shared.ready;
 
     const useLog = createUseLog(store);
     closers.add(() => useLog.close());
     const upstream = createUpstreamClient();
     closers.add(() => upstream.close());
+    const admissions = createAdmissions(limits, (session) => feed.find(session)?.ended === true);
+    closers.add(() => admissions.close());
+    const onTrouble = (err: Error): void => log.error({ err }, 'audit log not written');
+    const audit = createAudit({ ...options.audit, process: options.name, onTrouble });
+    closers.add(() => audit.close());
+    const traces = readTraceSettings(env).settings;
+    const tracing = traces && (await startTracing({ settings: traces, process: options.name, log }));
+    closers.add(async () => tracing?.close());
+    const { publicUrl, issuers } = options;
+    const identity = openIdentity({ issuers, adminRoles: options.adminRoles, publicUrl, registry, log });
+    closers.add(() => identity.close());
     const parking = createParking(directory);
     const recovery = createRecovery({ store, directory, balancer, parking, reopener: createReopener(upstream.call), log });
     const edge: EdgeRules = {
       hosts: loopbackHosts(options.hosts),
       origins: new Set(options.origins),
       loopbackOrigins: options.loopbackOrigins,
+      trustForwardedHost: publicUrl.trustForwardedHost,
     };
     const authorize = createAuthorize({
       directory,
@@ -113,21 +148,28 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
       toolLists: createToolLists(upstream.call),
       toolHints: createToolHints(upstream.call, log),
       edge,
+      publicUrl,
       onRevocationOutage: options.onRevocationOutage,
-      identify: () => localCaller,
+      identify: identity.identify,
+      admissions,
+      audit: inTurn([audit.on ? auditDecisions(audit, sessionIds) : undefined, tracing && traceDecisions(tracing, sessionIds)]),
       log,
     });
 
     let serving = true;
-    const registry = new Registry();
     collectDefaultMetrics({ register: registry, prefix: 'mcp_sidecar_' });
-    createSidecarGauges(registry, { backends: () => directory.snapshot().backends.size, ready: () => readyInstances(directory) });
+    createSidecarGauges(registry, {
+      backends: () => directory.snapshot().backends.size,
+      ready: () => readyInstances(directory),
+      auditLost: audit.dropped,
+    });
     const record = createRequestTelemetry(registry, createRequestLines(logOptions));
     connection.onRequest('sidecar/metrics', () => registry.getMetricsAsJSON());
 
     const http = await startSidecarServer({
       socket: options.http,
       answerRetry: createRecoveryEndpoint({ recovery, directory, balancer, parking, sealer, log }),
+      answerWellKnown: createWellKnown({ issuers: issuers.map(({ issuer }) => issuer), directory, publicUrl, edge }),
       ready: () => serving,
       log,
     });
@@ -135,12 +177,13 @@ export async function runSidecar(options: SidecarOptions, { signal }: { readonly
     const policy = await startPolicyServer({
       socket: options.grpc,
       authorize,
-      sealAnswer: createSealAnswer({ sealer, store, maxAgeMs: (name) => maxAge(directory, name), log }),
+      sealAnswer: createSealAnswer({ sealer, store, limits, ages: (name) => agesOf(directory, name), log }),
       onFinished: (finished, name) => {
-        if (name === 'leases') for (const one of finished) settle(one, store);
+        if (name === 'leases') for (const one of finished) settle(one, store, limits);
         else record(finished.flatMap((one) => recordOf(one) ?? []));
       },
       serving: () => serving,
+      tracing,
       log,
     });
     closers.add(() => policy.close());
@@ -172,8 +215,8 @@ function connectLink(path: string): Promise<MessageConnection> {
   });
 }
 
-function maxAge(directory: Directory, name: BackendName): number {
-  return directory.snapshot().backends.get(name)?.sessions.maxAgeMs ?? MAX_AGE_OF_UNKNOWN_MS;
+function agesOf(directory: Directory, name: BackendName) {
+  return directory.snapshot().backends.get(name)?.sessions ?? AGES_OF_UNKNOWN;
 }
 
 function readyInstances(directory: Directory): number {

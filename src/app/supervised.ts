@@ -13,6 +13,8 @@ export interface SupervisedOptions {
   readonly cwd: string;
   readonly children: ChildrenFile;
   readonly output: (chunk: Buffer) => void;
+  /** Where its standard output goes, if not to `output` as well. */
+  readonly stdout?: (chunk: Buffer) => void;
   readonly log: Logger;
   /** After SIGTERM. */
   readonly stopGraceMs: number;
@@ -26,7 +28,7 @@ export interface Supervised {
 
 /** Starts at once. A successor starts only after its predecessor has ended: they share socket paths. */
 export function supervise(options: SupervisedOptions): Supervised {
-  const { name, command, env, cwd, children, output, log, stopGraceMs } = options;
+  const { name, command, env, cwd, children, output, stdout = output, log, stopGraceMs } = options;
   const stopping = new AbortController();
   const backoff = createBackoff({ now: () => performance.now() });
   let current: ProcessGroup | undefined;
@@ -36,7 +38,7 @@ export function supervise(options: SupervisedOptions): Supervised {
       try {
         current = await spawnGroup({ command, env, cwd, stdin: 'ignore' });
         await children.add(current.pid);
-        current.stdout.on('data', wholeLines(output));
+        current.stdout.on('data', wholeLines(stdout));
         current.stderr.on('data', wholeLines(output));
         backoff.healthy(true);
         const { reason } = await current.ended;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { ResourceSet } from '../config/resource-files.ts';
 import { watchResources } from '../config/resource-watch.ts';
 import { formatProblem } from '../config/resources.ts';
 import type { Settings } from '../config/settings.ts';
@@ -19,16 +20,19 @@ import { createChildrenFile } from '../runtime/local/children-file.ts';
 import { inheritedEnvironment } from '../runtime/local/environment.ts';
 import { createLogFile } from '../runtime/local/log-file.ts';
 import { createLocalRuntime } from '../runtime/local/runtime.ts';
-import { openJournal, readJournal } from '../session/journal.ts';
+import { toTenantPolicy } from '../runtime/policy.ts';
 import { loadOrCreateRing, loadRing } from '../session/key-file.ts';
-import { createMemoryStore } from '../session/memory-store.ts';
+import { createAudit } from '../telemetry/audit.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { readTraceSettings, traceEnvironment } from '../telemetry/trace-settings.ts';
 import { createClosers } from './closers.ts';
+import { openControl } from './control.ts';
 import { startEnvoy } from './envoy-runner.ts';
 import { openHome } from './home.ts';
 import { startLinkServer } from './link-server.ts';
 import type { SidecarOptions } from './sidecar.ts';
 import { supervise } from './supervised.ts';
+import { openSupervisorState } from './supervisor-state.ts';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const MAX_LOG_BYTES = 64 * 1024 * 1024;
@@ -69,6 +73,8 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     closers.add(() => logFile.close());
     const output = (chunk: Buffer): void => void logFile.write(chunk);
     const log = createLogger({ level: settings.logLevel, process: 'supervisor', stream: { write: (line) => output(Buffer.from(line)) } });
+    const traces = readTraceSettings(env);
+    for (const warning of traces.warnings) log.warn({ warning }, 'trace setting');
     const children = createChildrenFile({ home: home.gatewayProcesses });
     closers.add(async () => {
       await children.remove(process.pid);
@@ -77,21 +83,19 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     // Its own entry, so that the record exists and says who owns this home from the first moment on.
     await children.add(process.pid);
 
-    const keys = await loadOrCreateRing(home.keys);
-    const store = createMemoryStore({ initial: await readJournal(home.sessions) });
-    const journal = await openJournal(
-      home.sessions,
-      () => store.records(),
-      (err) => log.error({ err }, 'session records not written'),
-    );
-    store.onChange(journal.append);
-    closers.add(() => journal.close());
+    const { keyFile } = settings;
+    const keys = await loadOrCreateRing(keyFile);
     const directory = createDirectory();
+    const registry = new Registry();
+    const state = await openSupervisorState({ settings, journal: home.sessions, directory, registry, log });
+    closers.add(() => state.close());
+    const { store, limits } = state;
     const upstream = createUpstreamClient();
     closers.add(() => upstream.close());
+    const authority = (): string => formatAddress(settings.listen);
     const sweeping = setInterval(() => {
-      store.sweep();
-      void sweepIdleSessions({ store, directory, call: upstream.call, authority: () => formatAddress(settings.listen), log });
+      state.sweep();
+      void sweepIdleSessions({ store, directory, call: upstream.call, authority, log });
     }, SWEEP_MS);
     closers.add(() => clearInterval(sweeping));
 
@@ -100,20 +104,25 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       directory,
       log,
       environment: env,
+      urlAllow: settings.urlAllowList,
       bridgeCommand: [process.execPath, MAIN, 'bridge'],
       onProgress: ({ image, phase }) => out.progress({ step: image, state: PHASES[phase], detail: phase }),
     });
     closers.add(() => runtime.close());
+    const applyResources = (set: ResourceSet): void => {
+      directory.putTenants(set.tenants.map(toTenantPolicy));
+      runtime.apply(set);
+    };
     const resources = await watchResources({
       folder: settings.resources,
       onChange: (set) => {
         for (const problem of set.problems) log.error({ problem: formatProblem(problem) }, 'resource refused');
-        runtime.apply(set);
+        applyResources(set);
       },
     });
     closers.add(() => resources.close());
     for (const problem of resources.initial.problems) out.progress({ step: 'resources', state: 'fail', detail: formatProblem(problem) });
-    runtime.apply(resources.initial);
+    applyResources(resources.initial);
 
     out.progress({ step: 'Envoy', state: 'start' });
     const envoyBinary = await findEnvoy({
@@ -126,25 +135,34 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     });
 
     let announceReady = (): void => {};
-    const link = await startLinkServer({ socket: home.link, directory, store, keys, onReady: () => announceReady() });
+    const link = await startLinkServer({ socket: home.link, directory, local: state.local, keys, onReady: () => announceReady() });
     closers.add(() => link.close());
-    watchFile(home.keys, { interval: KEY_POLL_MS }, () => {
-      loadRing(home.keys).then(
+    watchFile(keyFile, { interval: KEY_POLL_MS }, () => {
+      loadRing(keyFile).then(
         (next) => link.publishKeys(next),
         (err: unknown) => log.error({ err }, 'key ring not read: the last one stays in force'),
       );
     });
-    closers.add(() => unwatchFile(home.keys));
+    closers.add(() => unwatchFile(keyFile));
 
+    const onTrouble = (err: Error): void => log.error({ err }, 'audit log not written');
+    const audit = createAudit({ ...auditTarget(settings), process: 'supervisor', onTrouble });
+    closers.add(() => audit.close());
     const sidecars = Array.from({ length: settings.workers }, (_, index) => ({ name: `sidecar-${index}`, ...home.sidecarSockets(index) }));
     const running = sidecars.map((sidecar) =>
       supervise({
         name: sidecar.name,
         command: [process.execPath, MAIN, 'sidecar', JSON.stringify(sidecarOptions(sidecar, home.link, settings))],
-        env: inheritedEnvironment(env),
+        env: {
+          ...inheritedEnvironment(env),
+          ...(traces.settings && traceEnvironment(env)),
+          ...(settings.redisUrl === undefined ? {} : { REDIS_URL: settings.redisUrl }),
+        },
         cwd: home.path,
         children,
         output,
+        // Nothing but the audit log is written there.
+        ...(settings.auditLog === 'stdout' && { stdout: (lines: Buffer) => audit.pass(lines.toString()) }),
         log,
         stopGraceMs: SIDECAR_GRACE_MS,
       }),
@@ -172,10 +190,12 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
         configFile: home.envoyConfig,
         bootstrap: {
           listen: settings.listen,
-          hosts: loopbackHosts(settings.allowedHosts),
+          hosts: loopbackHosts(servedHosts(settings)),
+          trustedProxies: settings.trustedProxies,
           adminSocket: home.envoyAdmin,
           sidecars,
           caFile: env['SSL_CERT_FILE'],
+          tracing: traces.settings,
         },
         concurrency: settings.envoyConcurrency,
         drainTimeoutMs: settings.drainTimeoutMs,
@@ -190,18 +210,30 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     closers.add(() => envoy.drain(hurry));
     out.progress({ step: 'Envoy', state: 'done', detail: envoyBinary.version });
 
-    const registry = new Registry();
     collectDefaultMetrics({ register: registry, prefix: 'mcp_supervisor_' });
     new Gauge({
       name: 'mcp_sessions',
       help: 'Open sessions.',
       registers: [registry],
-      collect() {
-        this.set([...store.countByInstance().values()].reduce((sum, count) => sum + count, 0));
+      async collect() {
+        const open = await state.countOpen().catch(() => undefined);
+        if (open !== undefined) this.set(open);
       },
     });
+    const control = await openControl({
+      tokenFile: home.token,
+      store,
+      limits,
+      directory,
+      call: upstream.call,
+      authority,
+      audit: audit.record,
+      log,
+    });
+    closers.add(() => control.close());
     const admin = await startAdminServer({
       listen: settings.admin,
+      control: control.routes,
       ready: () => link.ready().size > 0,
       status: () => ({ sidecars: running.map((sidecar) => sidecar.pid()), envoy: envoy.pid(), backends: runtime.status() }),
       metrics: async () => {
@@ -242,10 +274,24 @@ function sidecarOptions(sidecar: { name: string; grpc: string; http: string }, l
   return {
     ...sidecar,
     link,
-    hosts: settings.allowedHosts,
+    hosts: servedHosts(settings),
     origins: settings.allowedOrigins.filter((origin) => origin !== 'loopback'),
     loopbackOrigins: settings.allowedOrigins.includes('loopback'),
-    onRevocationOutage: settings.onRevocationOutage,
+    onRevocationOutage: settings.onRevocationOutage ?? (settings.issuers.length > 0 ? 'deny' : 'allow'),
     logLevel: settings.logLevel,
+    issuers: settings.issuers,
+    adminRoles: settings.adminRoles,
+    publicUrl: { publicUrl: settings.publicUrl, trustForwardedHost: settings.trustedProxies > 0 },
+    audit: auditTarget(settings),
   };
+}
+
+function auditTarget({ auditLog }: Settings): SidecarOptions['audit'] {
+  if (auditLog === undefined) return {};
+  return auditLog === 'stdout' ? { stdout: true } : { file: auditLog };
+}
+
+/** Names that clients may use besides the loopback ones. */
+function servedHosts({ allowedHosts, publicUrl }: Settings): string[] {
+  return publicUrl === undefined ? [...allowedHosts] : [...allowedHosts, new URL(publicUrl).hostname];
 }

@@ -20,7 +20,7 @@ const entry = (facts: object | undefined, more: object = {}) => ({
     response_flags: { upstream_connection_failure: true },
     metadata: {
       filter_metadata: {
-        'envoy.filters.http.ext_authz': struct({ ...(facts ? { facts: JSON.stringify(facts) } : {}), lease: 'end k' }),
+        'envoy.filters.http.ext_authz': struct({ ...(facts ? { facts: JSON.stringify(facts) } : {}), lease: 'end=k run=red' }),
         other: struct({ facts: '{"backend":"forged"}' }),
       },
     },
@@ -49,7 +49,8 @@ test('an entry says how its request ended', () => {
       flags: ['upstream_connection_failure'],
       details: 'via_upstream',
       facts: { backend: 'memory', method: 'ping' },
-      lease: 'end k',
+      lease: { ending: 'k', leased: 'red' },
+      interim: false,
     },
   ]);
 });
@@ -62,9 +63,9 @@ test('a request without a decision, or whose client went before an answer, is an
   expect(readEntries(decode({}))).toEqual([]);
 });
 
-test('entries of requests that go on are not counted', () => {
+test('entries of requests that go on say so', () => {
   const message = decode({ http_logs: { log_entry: [entry({}, { intermediate_log_entry: true }), entry({})] } });
-  expect(readEntries(message)).toHaveLength(1);
+  expect(readEntries(message).map(({ interim }) => interim)).toEqual([true, false]);
 });
 
 test('facts that are no JSON do not end the process', () => {

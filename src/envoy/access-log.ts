@@ -26,7 +26,15 @@ export interface FinishedRequest {
   readonly details: string;
   readonly facts: RequestFacts;
   /** What is to be released or settled by the end of this request. */
-  readonly lease: string | undefined;
+  readonly lease: Lease | undefined;
+  /** The request goes on: a report of a long one. */
+  readonly interim: boolean;
+}
+
+/** `ending`: key of the session whose DELETE it is. `leased`: tenant whose place among its requests under way it holds. */
+export interface Lease {
+  readonly ending: string | undefined;
+  readonly leased: string | undefined;
 }
 
 /** One message of the log stream; only the first one of a stream says which logger it is. */
@@ -69,17 +77,14 @@ export function readLogMessage(bytes: Buffer): LogMessage {
     } else if (field === 2) {
       message.fields(message.nested(), (part, entries) => {
         if (part !== 1) return;
-        const entry = readEntry(entries);
-        if (entry) finished.push(entry);
+        finished.push(readEntry(entries));
       });
     }
   });
   return { logName, finished };
 }
 
-/** Undefined for the interim report of a request that goes on. */
-function readEntry(reader: ProtoReader): FinishedRequest | undefined {
-  let intermediate = false;
+function readEntry(reader: ProtoReader): FinishedRequest {
   const draft: Draft = {
     requestId: '',
     httpMethod: undefined,
@@ -93,18 +98,19 @@ function readEntry(reader: ProtoReader): FinishedRequest | undefined {
     details: '',
     facts: {},
     lease: undefined,
+    interim: false,
   };
   reader.fields(reader.nested(), (field, entry) => {
     if (field === 1) {
       entry.fields(entry.nested(), (part) => {
-        if (part === 27) intermediate = entry.varint() === 1;
+        if (part === 27) draft.interim = entry.varint() === 1;
         else readCommon(part, entry, draft);
       });
     }
     if (field === 3) entry.fields(entry.nested(), (part) => readRequest(part, entry, draft));
     else if (field === 4) entry.fields(entry.nested(), (part) => readResponse(part, entry, draft));
   });
-  return intermediate ? undefined : draft;
+  return draft;
 }
 
 function readCommon(field: number, reader: ProtoReader, draft: Draft): void {
@@ -173,7 +179,12 @@ function readMetadataField(reader: ProtoReader, draft: Draft): void {
     }
   });
   if (name === 'facts') draft.facts = factsOf(value);
-  else if (name === 'lease') draft.lease = value;
+  else if (name === 'lease' && value !== undefined) draft.lease = readLease(value);
+}
+
+/** As `leaseText` of check-response.ts writes it. */
+function readLease(text: string): Lease {
+  return { ending: /(?:^| )end=(\S+)/.exec(text)?.[1], leased: /(?:^| )run=(\S+)/.exec(text)?.[1] };
 }
 
 /** Never throws: it runs where a throw would end the stream. */

@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { reasonOf } from '../core/reasons.ts';
+import type { TraceSettings } from '../telemetry/trace-settings.ts';
+import { addTracing, type TraceableBootstrap } from './tracing.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../envoy/envoy.yaml', import.meta.url));
 
@@ -17,8 +19,12 @@ export interface BootstrapOptions {
   readonly adminSocket: string;
   /** gRPC socket and HTTP socket of each sidecar process. */
   readonly sidecars: readonly { readonly grpc: string; readonly http: string }[];
+  /** Proxies in front whose `X-Forwarded-*` headers are believed. */
+  readonly trustedProxies?: number;
   /** Overrides the system's CA file. */
   readonly caFile?: string | undefined;
+  /** Where Envoy's own spans go; undefined: nowhere. */
+  readonly tracing?: TraceSettings | undefined;
 }
 
 interface Cluster {
@@ -27,9 +33,14 @@ interface Cluster {
   transport_socket?: { typed_config: { common_tls_context: { validation_context: { trusted_ca: { filename: string } } } } };
 }
 
+interface ConnectionManager {
+  xff_num_trusted_hops?: number;
+  route_config: { virtual_hosts: object[] };
+}
+
 interface Listener {
   address: { socket_address: { address: string; port_value: number } };
-  filter_chains: [{ filters: [{ typed_config: { route_config: { virtual_hosts: object[] } } }] }];
+  filter_chains: [{ filters: [{ typed_config: ConnectionManager }] }];
 }
 
 interface Bootstrap {
@@ -46,7 +57,9 @@ export function renderBootstrap(options: BootstrapOptions): string {
   bootstrap.admin.address.pipe.path = options.adminSocket;
   const [listener] = bootstrap.static_resources.listeners;
   listener.address.socket_address = { address: options.listen.host, port_value: options.listen.port };
-  if (options.hosts) serveOnly([...options.hosts], listener.filter_chains[0].filters[0].typed_config.route_config);
+  const manager = listener.filter_chains[0].filters[0].typed_config;
+  if (options.trustedProxies) manager.xff_num_trusted_hops = options.trustedProxies;
+  if (options.hosts) serveOnly([...options.hosts], manager.route_config);
   for (const cluster of bootstrap.static_resources.clusters) {
     if (cluster.name === 'policy')
       cluster.load_assignment = sockets(
@@ -62,6 +75,7 @@ export function renderBootstrap(options: BootstrapOptions): string {
       cluster.transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.filename = caFile(options.caFile);
     }
   }
+  if (options.tracing) addTracing(bootstrap as unknown as TraceableBootstrap, options.tracing, () => caFile(options.caFile));
   return JSON.stringify(bootstrap, null, 2);
 }
 

@@ -1,6 +1,7 @@
 // ext_authz on the wire, inwards: a CheckRequest becomes a plain request.
 
 import type { GatewayRequest, RequestHeaders } from '../gateway/request.ts';
+import type { CheckTrace } from '../telemetry/check-span.ts';
 import type { WireHeader } from './services.ts';
 
 export interface WireCheckRequest {
@@ -33,6 +34,7 @@ const FIELDS: ReadonlyMap<string, HeaderField> = new Map([
   ['content-encoding', 'contentEncoding'],
   ['last-event-id', 'lastEventId'],
   ['access-control-request-method', 'requestedMethod'],
+  ['x-forwarded-host', 'forwardedHost'],
   ['x-mcp-rebound', 'rebound'],
 ]);
 
@@ -46,6 +48,7 @@ const UNIQUE: ReadonlySet<HeaderField> = new Set([
   'origin',
   'contentEncoding',
   'contentType',
+  'forwardedHost',
   'rebound',
 ]);
 
@@ -54,7 +57,7 @@ const EMPTY = Buffer.alloc(0);
 const MAX_ATTACHED_BYTES = 1_048_576;
 
 /** `makeSignal` is called when a decision first looks at the signal: most never do, and an AbortController costs more than they. */
-export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal): GatewayRequest {
+export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal, trace?: CheckTrace): GatewayRequest {
   const http = wire.attributes?.request?.http ?? {};
   const headers: { -readonly [Field in keyof RequestHeaders]: RequestHeaders[Field] } = {
     sessionId: undefined,
@@ -68,6 +71,7 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal)
     contentEncoding: undefined,
     lastEventId: undefined,
     requestedMethod: undefined,
+    forwardedHost: undefined,
     rebound: undefined,
     repeated: false,
   };
@@ -85,7 +89,10 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal)
       continue;
     }
     const field = FIELDS.get(name);
-    if (field === undefined) continue;
+    if (field === undefined) {
+      if (trace && name === 'traceparent') trace.header = text(header);
+      continue;
+    }
     const value = text(header);
     if (UNIQUE.has(field) && (headers[field] !== undefined || value === '')) headers.repeated = true;
     // Envoy joins repeated Authorization headers with a comma, which a bearer token cannot hold.
@@ -106,6 +113,7 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal)
       signal ??= makeSignal();
       return signal;
     },
+    trace,
   };
 }
 

@@ -52,7 +52,9 @@ describe('a forwarded request', () => {
     rpcId: fc.option(fc.oneof(text, fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true })), { nil: undefined }),
     facts: fc.record({ backend: text, tool: text }, { requiredKeys: [] }),
     opening: fc.constant(undefined),
-    ending: fc.option(fc.string(), { nil: undefined }),
+    ending: fc.option(fc.stringMatching(/^[\w-]{1,22}$/), { nil: undefined }),
+    rateLimit: fc.option(fc.array(header, { maxLength: 2 }), { nil: undefined }),
+    leased: fc.option(fc.stringMatching(/^[a-z]{1,50}$/), { nil: undefined }),
   });
 
   test('reads back field by field', () => {
@@ -77,7 +79,10 @@ describe('a forwarded request', () => {
         }
         if (decision.rpcId !== undefined && exact) expect(id?.stringValue ?? id?.numberValue).toBe(decision.rpcId);
         else expect(id).toBeUndefined();
-        if (decision.ending !== undefined) expect(fields['lease']?.stringValue).toBe(`end ${decision.ending}`);
+        const added = pairs(wire.ok_response?.response_headers_to_add ?? []);
+        for (const [name, value] of decision.rateLimit ?? []) expect(added).toContainEqual([name, value, 2]);
+        const parts = [decision.ending && `end=${decision.ending}`, decision.leased && `run=${decision.leased}`].filter(Boolean);
+        expect(fields['lease']?.stringValue ?? '').toBe(parts.join(' '));
       }),
       { numRuns: 300 },
     );
@@ -109,6 +114,8 @@ describe('requests of one session', () => {
     corsOrigin: undefined,
     rpcId: 1,
     facts: { backend: 'b', method: 'tools/call', tool: 'one' },
+    rateLimit: undefined,
+    leased: undefined,
     opening: undefined,
     ending: undefined,
   };
@@ -188,6 +195,8 @@ describe('what goes wrong', () => {
     corsOrigin: undefined,
     rpcId: undefined,
     facts: {},
+    rateLimit: undefined,
+    leased: undefined,
     opening: undefined,
     ending: undefined,
   };

@@ -61,6 +61,9 @@ function writeForward(decision: Forward): void {
       writeHeader(OK.responseHeaders, name, value, name === 'vary' ? APPEND : OVERWRITE_OR_ADD);
     }
   }
+  if (decision.rateLimit !== undefined) {
+    for (const [name, value] of decision.rateLimit) writeHeader(OK.responseHeaders, name, value, OVERWRITE_OR_ADD);
+  }
   writer.end(ok);
 
   const metadata = writer.begin(RESPONSE.metadata);
@@ -75,8 +78,15 @@ function writeForward(decision: Forward): void {
   writeFacts(decision.facts, entry.facts);
   if (isExact(decision.rpcId)) writeField('rpc_id', decision.rpcId);
   if (decision.opening) writeField('opening', JSON.stringify(decision.opening));
-  if (decision.ending !== undefined) writeField('lease', `end ${decision.ending}`);
+  const lease = leaseText(decision.ending, decision.leased);
+  if (lease !== undefined) writeField('lease', lease);
   writer.end(metadata);
+}
+
+/** What the end of a request settles: read by `readLease`. Neither session keys nor tenants' names hold spaces. */
+function leaseText(ending: string | undefined, leased: string | undefined): string | undefined {
+  if (ending === undefined) return leased === undefined ? undefined : `run=${leased}`;
+  return leased === undefined ? `end=${ending}` : `end=${ending} run=${leased}`;
 }
 
 /** Everything that `writeSteadyHeaders` and the steady metadata are made of; headers are the same array. */

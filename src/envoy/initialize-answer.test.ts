@@ -14,6 +14,7 @@ const opening: Opening = {
   subject: 'ä',
   tenant: 't',
   params: '{"a":"\\u00e4"}',
+  slot: undefined,
   stateless: false,
 };
 

@@ -15,6 +15,7 @@ import type { Logger } from 'pino';
 import type { Authorize } from '../gateway/authorize.ts';
 import type { Decision } from '../gateway/request.ts';
 import type { SealAnswer } from '../gateway/seal-answer.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import { type FinishedRequest, type LogMessage, readLogMessage } from './access-log.ts';
 import { readCheck, type WireCheckRequest } from './check-request.ts';
 import { encodeDecision } from './check-response.ts';
@@ -34,6 +35,8 @@ export interface PolicyServerOptions {
   readonly onFinished: (finished: readonly FinishedRequest[], log: string) => void;
   /** Whether this process takes traffic: the answer to Envoy's health check. */
   readonly serving: () => boolean;
+  /** Undefined when decisions are not traced. */
+  readonly tracing?: Pick<Tracing, 'begin'> | undefined;
   readonly log: Logger;
 }
 
@@ -42,7 +45,7 @@ export interface PolicyServer {
 }
 
 export async function startPolicyServer(options: PolicyServerOptions): Promise<PolicyServer> {
-  const { socket, authorize, sealAnswer, onFinished, serving, log } = options;
+  const { socket, authorize, sealAnswer, onFinished, serving, tracing, log } = options;
   const services = loadServices();
   const logStreams = new Set<ServerReadableStream<LogMessage, object>>();
   const server = new Server({
@@ -53,7 +56,8 @@ export async function startPolicyServer(options: PolicyServerOptions): Promise<P
 
   server.addService(withDecisionEncoder(services.authorization), {
     Check(call: ServerUnaryCall<WireCheckRequest, Decision>, callback: sendUnaryData<Decision>) {
-      const decision = authorize(readCheck(call.request, () => signalOf(call)));
+      const trace = tracing?.begin(metadataOf(call, 'traceparent'), metadataOf(call, 'tracestate'));
+      const decision = authorize(readCheck(call.request, () => signalOf(call), trace));
       if (decision instanceof Promise) void decision.then((settled) => reply(settled, callback));
       else reply(decision, callback);
     },
@@ -140,6 +144,10 @@ function withLogReader(service: ServiceDefinition): ServiceDefinition {
 function reply(decision: Decision, callback: sendUnaryData<Decision>): void {
   if (decision.kind === 'answer' && decision.status === 499) callback({ code: Status.CANCELLED, details: 'client gone' });
   else callback(null, decision);
+}
+
+function metadataOf(call: ServerUnaryCall<WireCheckRequest, Decision>, name: string): string | undefined {
+  return call.metadata.get(name)[0]?.toString();
 }
 
 function signalOf(call: ServerUnaryCall<WireCheckRequest, Decision>): AbortSignal {

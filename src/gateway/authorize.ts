@@ -4,26 +4,29 @@ import type { Logger } from 'pino';
 import type { SealedSessionId } from '../core/ids.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { Instance } from '../directory/snapshot.ts';
-import type { Principal } from '../identity/principal.ts';
+import type { Backend, Instance } from '../directory/snapshot.ts';
 import type { Sealer } from '../session/seal.ts';
 import type { SessionIds } from '../session/session-id.ts';
 import type { SessionFeed, SessionStore } from '../session/store.ts';
 import type { TicketWriter } from '../session/ticket.ts';
 import type { UseLog } from '../session/use-log.ts';
+import type { Admissions } from './admission.ts';
 import { NOTHING_ASKED, readBody } from './body.ts';
+import { type Caller, type Identify, refuseScopes } from './caller.ts';
 import { type Case, factsOf } from './case.ts';
+import { hasQuotas } from './claim.ts';
 import { allReplayable, forward } from './forward.ts';
 import { openingOf } from './opening.ts';
 import type { Parking } from './parking.ts';
+import type { PublicUrlRules } from './public-url.ts';
 import { acceptRebound } from './rebound.ts';
 import type { Recovery } from './recover.ts';
 import { bare, refuse, refuseCapacity } from './refusal.ts';
-import type { Decision, GatewayRequest } from './request.ts';
+import type { Answer, Decision, GatewayRequest } from './request.ts';
 import { createSessionStep } from './session-step.ts';
-import { corsHeaders, corsOrigin, type EdgeRules, shape } from './shape.ts';
+import { corsHeaders, corsOrigin, type EdgeRules, type Shaped, shape } from './shape.ts';
 import type { ToolHints } from './tool-hints.ts';
-import { refuseTools, type ToolLists } from './tool-policy.ts';
+import { hasToolRules, refuseTools, type ToolLists } from './tool-policy.ts';
 
 export interface AuthorizeDependencies {
   readonly directory: Directory;
@@ -39,59 +42,76 @@ export interface AuthorizeDependencies {
   readonly toolLists: ToolLists;
   readonly toolHints: ToolHints;
   readonly edge: EdgeRules;
+  readonly publicUrl: PublicUrlRules;
   readonly onRevocationOutage: 'allow' | 'deny';
-  /** Who is calling: a constant in the local mode. */
-  readonly identify: (request: GatewayRequest) => Principal;
+  readonly identify: Identify;
+  readonly admissions: Admissions;
+  /** What is written down of a decision; undefined when nothing is. */
+  readonly audit: ((request: GatewayRequest, decision: Decision, known: Case | undefined) => void) | undefined;
   readonly log: Logger;
   readonly now?: () => number;
 }
 
 export type Authorize = (request: GatewayRequest) => Decision | Promise<Decision>;
 
-/** Answers synchronously unless it has to wait for an instance, a recovery, or a list to filter. Never throws. */
+/** Answers synchronously unless it has to wait for a key, the limits, an instance, a recovery, or a list to filter. Never throws. */
 export function createAuthorize(dependencies: AuthorizeDependencies): Authorize {
-  const { directory, balancer, parking, sealer, tickets, edge, identify, toolLists, toolHints, log, now = Date.now } = dependencies;
+  const { directory, balancer, parking, sealer, tickets, edge, identify, admissions, toolLists, toolHints, audit, log } = dependencies;
+  const { publicUrl, now = Date.now } = dependencies;
   const continueSession = createSessionStep(dependencies);
 
-  const decide = (request: GatewayRequest): Decision | Promise<Decision> => {
-    if (request.headers.rebound !== undefined) return acceptRebound(request, directory.snapshot(), sealer, now());
-    const shaped = shape(request, directory.snapshot(), edge);
-    if (shaped.kind === 'answer') return shaped;
+  const decide = (request: GatewayRequest, trail: Trail): Decision | Promise<Decision> => {
+    const snapshot = directory.snapshot();
+    if (request.headers.rebound !== undefined) return acceptRebound(request, snapshot, sealer, now());
+    const shaped = shape(request, snapshot, edge);
+    if (shaped.kind === 'answer') {
+      // Whoever has no token does not learn which names exist.
+      if (shaped.facts.reason !== 'unknown_backend') return shaped;
+      return whenKnown(identify(request, undefined, snapshot), () => shaped);
+    }
+    return whenKnown(identify(request, shaped.backend, snapshot), (caller) => decideFor(caller, request, shaped, trail));
+  };
+
+  const decideFor = (caller: Caller, request: GatewayRequest, shaped: Shaped, trail: Trail): Decision | Promise<Decision> => {
     const { backend } = shaped;
-    const caller = identify(request);
-    const asked = readBody(request, shaped);
-    if (asked.kind === 'answer')
-      return { ...asked, facts: { ...factsOf({ request, shaped, backend, caller, asked: NOTHING_ASKED }), ...asked.facts } };
-    const theCase: Case = { request, shaped, backend, caller, asked };
+    const asked = readBody(request, isRuled(caller, backend));
+    if (asked.kind === 'answer') {
+      const facts = factsOf({ request, shaped, backend, caller, asked: NOTHING_ASKED, admission: undefined });
+      return { ...asked, facts: { ...facts, ...asked.facts } };
+    }
+    const theCase: Case = { request, shaped, backend, caller, asked, admission: undefined };
+    trail.known = theCase;
     const { sessionId } = request.headers;
     if (sessionId !== undefined && !shaped.modern && backend.affinity === 'session')
       return continueSession(theCase, sessionId as SealedSessionId);
-    return refuseTools(theCase) ?? begin(theCase);
+    return refuseTools(theCase) ?? refuseScopes(theCase, publicUrl) ?? admissions.admit(theCase, opensSession(theCase), begin);
   };
 
   /** A request without a session: `initialize`, a modern one, or anything for a stateless backend. */
   const begin = (theCase: Case): Decision | Promise<Decision> => {
-    const { backend } = theCase;
-    const opens = theCase.asked.single?.method === 'initialize' && backend.affinity === 'session' && !theCase.shaped.modern;
-    const instance = balancer.pick(backend, opens);
+    const opens = opensSession(theCase);
+    const instance = balancer.pick(theCase.backend, opens);
     return instance ? send(theCase, instance) : beginLater(theCase, opens);
   };
 
   const beginLater = async (theCase: Case, opens: boolean): Promise<Decision> => {
-    const { backend, request, asked } = theCase;
+    const { backend, request, shaped, asked } = theCase;
     const found = await parking.wait(backend.name, backend.startTimeoutMs, undefined, request.signal);
     const instance = typeof found === 'string' ? undefined : balancer.pick(found, opens);
     if (typeof found !== 'string' && instance) return send({ ...theCase, backend: found }, instance);
     const code = typeof found === 'string' ? found : 'no_instance';
-    return refuseCapacity(code, asked.single?.method, { rpcId: asked.single?.id, facts: factsOf(theCase) });
+    return refuseCapacity(code, asked.single?.method, { rpcId: asked.single?.id, facts: factsOf(theCase), modern: shaped.modern });
   };
 
   const send = (theCase: Case, instance: Instance, again = false): Decision | Promise<Decision> => {
-    const { request, shaped, backend, caller, asked } = theCase;
-    if (toolLists.wanted(asked, backend)) {
+    const { request, shaped, backend, caller, asked, admission } = theCase;
+    if (toolLists.wanted(theCase)) {
       return toolLists.answer(theCase, instance, undefined, again ? undefined : () => sendElsewhere(theCase, instance));
     }
-    const opening = shaped.modern || asked.batch ? undefined : openingOf(request, asked.messages[0], backend, instance.id, caller);
+    const opening =
+      shaped.modern || asked.batch
+        ? undefined
+        : openingOf(request, asked.messages[0], backend, instance.id, caller, admission?.slot ? request.id : undefined);
     return forward({
       theCase,
       instance,
@@ -120,15 +140,44 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
     return refuse('internal_error');
   };
 
+  const finish = (decision: Decision, request: GatewayRequest, { known }: Trail): Decision => {
+    audit?.(request, decision, known);
+    return withCors(decision, request, edge);
+  };
+
   return (request) => {
+    const trail: Trail = { known: undefined };
     try {
-      const decision = decide(request);
-      if (!(decision instanceof Promise)) return withCors(decision, request, edge);
-      return decision.catch((error: unknown) => failed(request, error)).then((settled) => withCors(settled, request, edge));
+      const decision = decide(request, trail);
+      if (!(decision instanceof Promise)) return finish(decision, request, trail);
+      return decision.catch((error: unknown) => failed(request, error)).then((settled) => finish(settled, request, trail));
     } catch (error) {
-      return withCors(failed(request, error), request, edge);
+      return finish(failed(request, error), request, trail);
     }
   };
+}
+
+/** What is known of a request by the time it is decided. */
+interface Trail {
+  known: Case | undefined;
+}
+
+function whenKnown(
+  caller: Caller | Answer | Promise<Caller | Answer>,
+  go: (caller: Caller) => Decision | Promise<Decision>,
+): Decision | Promise<Decision> {
+  if (caller instanceof Promise) return caller.then((known) => ('kind' in known ? known : go(known)));
+  return 'kind' in caller ? caller : go(caller);
+}
+
+/** Whether a rule is in force that decides on what is in a body. */
+function isRuled(caller: Caller, backend: Backend): boolean {
+  if (hasToolRules({ caller, backend }) || hasQuotas(caller, backend.name)) return true;
+  return !caller.local && (backend.access?.toolScopes.length ?? 0) > 0;
+}
+
+function opensSession({ asked, backend, shaped }: Case): boolean {
+  return asked.single?.method === 'initialize' && backend.affinity === 'session' && !shaped.modern;
 }
 
 function withCors(decision: Decision, request: GatewayRequest, edge: EdgeRules): Decision {

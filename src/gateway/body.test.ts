@@ -1,18 +1,10 @@
 // What a body asks for, or why nothing can be decided on it.
 
 import { expect, test } from 'vitest';
-import { backendOf } from '../../test/fakes/backends.ts';
 import { type RequestOptions, requestOf } from '../../test/fakes/requests.ts';
 import { readBody } from './body.ts';
-import type { Shaped } from './shape.ts';
 
-const shaped = (ruled: boolean): Shaped => ({
-  kind: 'shaped',
-  backend: backendOf(ruled ? { tools: { allow: ['*'], deny: [] } } : {}),
-  query: '',
-  modern: false,
-});
-const read = (request: RequestOptions, ruled = false) => readBody(requestOf(request), shaped(ruled));
+const read = (request: RequestOptions, ruled = false) => readBody(requestOf(request), ruled);
 const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}';
 
 test('a single message', () => {

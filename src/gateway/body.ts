@@ -4,7 +4,6 @@ import { headersAgree } from '../core/mcp-headers.ts';
 import { peek, type RpcFields, type RpcMessage } from '../core/rpc-peek.ts';
 import { refuse } from './refusal.ts';
 import type { Answer, GatewayRequest } from './request.ts';
-import type { Shaped } from './shape.ts';
 
 /** What is asked. GET and DELETE ask nothing: no messages. */
 export interface Asked {
@@ -20,11 +19,12 @@ export interface Asked {
 /** What GET and DELETE ask. */
 export const NOTHING_ASKED: Asked = { kind: 'asked', messages: [], batch: false, complete: true, single: undefined };
 
-export function readBody(request: GatewayRequest, shaped: Shaped): Asked | Answer {
+/** `ruled`: a rule on methods or tools is in force, which decides only on a complete body. */
+export function readBody(request: GatewayRequest, ruled: boolean): Asked | Answer {
   if (request.method !== 'POST') return NOTHING_ASKED;
   const seen = peek(request.body, { complete: request.bodyComplete });
   // What stands behind a text that seems to have ended is not known either: fail closed where a rule is in force, and nowhere else.
-  if (!request.bodyComplete && shaped.backend.tools && seen.kind !== 'invalid') {
+  if (!request.bodyComplete && ruled && seen.kind !== 'invalid') {
     return refuse('body_too_large', { rpcId: seen.kind === 'single' || seen.kind === 'incomplete' ? seen.message?.id : undefined });
   }
   switch (seen.kind) {

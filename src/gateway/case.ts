@@ -2,8 +2,9 @@
 
 import type { RpcFields } from '../core/rpc-peek.ts';
 import type { Backend } from '../directory/snapshot.ts';
-import type { Principal } from '../identity/principal.ts';
+import type { Admission } from './admission.ts';
 import type { Asked } from './body.ts';
+import type { Caller } from './caller.ts';
 import type { GatewayRequest, RequestFacts } from './request.ts';
 import type { Shaped } from './shape.ts';
 
@@ -14,8 +15,10 @@ export interface Case {
   readonly request: GatewayRequest;
   readonly shaped: Shaped;
   readonly backend: Backend;
-  readonly caller: Principal;
+  readonly caller: Caller;
   readonly asked: Asked;
+  /** Undefined until the limits have been asked, and when none apply. */
+  readonly admission: Admission | undefined;
 }
 
 /** `undefined` fields are not written anywhere: one literal is cheaper than putting it together. */

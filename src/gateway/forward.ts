@@ -2,15 +2,14 @@
 
 import type { SealedSessionId, UpstreamSessionId } from '../core/ids.ts';
 import { isReplayable } from '../core/rpc-peek-methods.ts';
-import type { Instance } from '../directory/snapshot.ts';
-import type { Principal } from '../identity/principal.ts';
+import type { Instance, RemotePolicy } from '../directory/snapshot.ts';
 import { type RequestKind, type SealedTicket, TICKET_A_HEADER, TICKET_B_HEADER, type TicketWriter } from '../session/ticket.ts';
 import { type Case, factsOf } from './case.ts';
 import { identityHeaders } from './identity-headers.ts';
 import type { Forward, Opening } from './request.ts';
 
 /** The client's token and cookies are for the gateway; an upstream that saw them could act as the client elsewhere. */
-const SECRETS: readonly string[] = ['authorization', 'cookie'];
+const SECRETS: readonly string[] = ['authorization', 'proxy-authorization', 'cookie'];
 const SECRETS_AND_SESSION: readonly string[] = [...SECRETS, 'mcp-session-id'];
 
 /** What Envoy retries on its own route, plus a reset after the request was written: only for what may be processed twice. */
@@ -34,14 +33,14 @@ export interface ForwardPlan {
 /** On the path of every request: literals and pushes, no spreads. */
 export function forward(plan: ForwardPlan): Forward {
   const { theCase, instance, session, kind } = plan;
-  const { request, shaped, backend, caller, asked } = theCase;
+  const { request, shaped, backend, caller, asked, admission } = theCase;
   const { authority, scheme } = request;
+  const auth = backend.remote?.auth;
   const ticket = plan.tickets.ticketFor(
-    { kind, backend: backend.name, caller, sessionId: session?.id, tried: instance.id, authority, scheme },
+    { kind, backend: backend.name, caller, sessionId: session?.id, tried: instance.id, authority, scheme, secretHeader: auth?.header },
     plan.now,
   );
-  const steady = steadyHeaders(ticket, caller, session?.upstreamId);
-  const remove = session ? SECRETS : SECRETS_AND_SESSION;
+  const steady = steadyHeaders(ticket, plan);
   return {
     kind: 'forward',
     way: kind,
@@ -51,11 +50,13 @@ export function forward(plan: ForwardPlan): Forward {
     path: backend.path + shaped.query,
     authority: backend.remote?.authority,
     set: plan.replayable ? steady.replayed : steady.set,
-    remove: plan.dropLastEventId ? [...remove, 'last-event-id'] : remove,
+    remove: plan.dropLastEventId ? [...steady.remove, 'last-event-id'] : steady.remove,
     sessionId: session?.id,
     corsOrigin: undefined,
     rpcId: replyId(asked.single?.idValue),
     facts: factsOf(theCase, instance.id, plan.recovered),
+    rateLimit: admission?.rateLimit,
+    leased: admission?.leased ? admission.tenant : undefined,
     opening: plan.opening,
     ending: plan.ending,
   };
@@ -63,22 +64,39 @@ export function forward(plan: ForwardPlan): Forward {
 
 interface SteadyHeaders {
   readonly upstreamId: UpstreamSessionId | undefined;
+  readonly auth: RemotePolicy['auth'];
   readonly set: Forward['set'];
   readonly replayed: Forward['set'];
+  readonly remove: Forward['remove'];
 }
 
 /** The headers of a session's requests are the same ones as long as their ticket is: the codec knows arrays that it has seen before. */
 const steady = new WeakMap<SealedTicket, SteadyHeaders>();
 
-function steadyHeaders(ticket: SealedTicket, caller: Principal, upstreamId: UpstreamSessionId | undefined): SteadyHeaders {
+function steadyHeaders(ticket: SealedTicket, { theCase, session }: ForwardPlan): SteadyHeaders {
+  const { backend, caller } = theCase;
+  const auth = backend.remote?.auth;
+  const upstreamId = session?.upstreamId;
   const known = steady.get(ticket);
-  if (known && known.upstreamId === upstreamId) return known;
+  if (known && known.upstreamId === upstreamId && isSameSecret(known.auth, auth)) return known;
   const set = identityHeaders(caller);
   set.push([TICKET_A_HEADER, ticket.text]);
   if (upstreamId !== undefined) set.push(['mcp-session-id', upstreamId]);
-  const headers: SteadyHeaders = { upstreamId, set, replayed: [...set, REPLAY] };
+  if (auth) set.push([auth.header, auth.value]);
+  const remove = withoutSecret(session ? SECRETS : SECRETS_AND_SESSION, auth);
+  const headers: SteadyHeaders = { upstreamId, auth, set, replayed: [...set, REPLAY], remove };
   steady.set(ticket, headers);
   return headers;
+}
+
+/** By value: each change of the directory brings new objects that say the same. */
+function isSameSecret(a: RemotePolicy['auth'], b: RemotePolicy['auth']): boolean {
+  return a === b || (a?.value === b?.value && a?.header === b?.header);
+}
+
+/** Envoy removes after it has set: what the gateway sets may not be in the list. Setting replaces what the client sent. */
+export function withoutSecret(names: readonly string[], auth: RemotePolicy['auth']): readonly string[] {
+  return auth && names.includes(auth.header) ? names.filter((name) => name !== auth.header) : names;
 }
 
 /** What pass 2 removes of what pass 1 left. */

@@ -14,6 +14,7 @@ export function openingOf(
   backend: Backend,
   instance: string,
   caller: TicketCaller,
+  slot?: string,
 ): Opening | undefined {
   if (message?.method !== 'initialize' || message.type !== 'request') return undefined;
   const [start, end] = message.paramsRange ?? [0, 0];
@@ -24,6 +25,7 @@ export function openingOf(
     subject: caller.subject,
     tenant: caller.tenant,
     params: end - start > MAX_PARAMS_BYTES ? '' : request.body.toString('utf8', start, end),
+    slot,
     stateless: backend.affinity === 'none',
   };
 }

@@ -84,3 +84,25 @@ test('a server that is reached by TLS gets its own Host', () => {
   const path = '/adapters/far/mcp';
   expect(accept({ backend: 'far' as BackendName, path }, { path })).toMatchObject({ tls: true, authority: 'far.example' });
 });
+
+describe('the secret of a server elsewhere', () => {
+  const path = '/adapters/far/mcp';
+  const secret = (header: string, secretHeader: string | undefined) => {
+    const far = backendOf({ name: 'far', remote: { authority: 'far.example', tls: true, auth: { header, value: 'v' } } });
+    const rebound = sealTicketB(sealer, ticketOf({ backend: far.name, path, secretHeader }).b, 0);
+    return asForward(acceptRebound(requestOf({ ...base, path, headers: { rebound } }), directoryOf(far).snapshot(), sealer, 0));
+  };
+
+  test('is set again, and stays', () => {
+    const { set, remove } = secret('authorization', 'authorization');
+    expect(new Map(set).get('authorization')).toBe('v');
+    expect(remove).not.toContain('authorization');
+    expect(remove).toContain('cookie');
+  });
+
+  test('that pass 1 has set in another header is taken off', () => {
+    expect(secret('authorization', 'x-old').remove).toContain('x-old');
+    expect(secret('x-new', 'authorization').remove).toContain('authorization');
+    expect(asForward(accept({ secretHeader: 'x-old' })).remove).toContain('x-old');
+  });
+});

@@ -2,10 +2,10 @@
 
 import { peek } from '../core/rpc-peek.ts';
 import { queryOf } from '../core/url-query.ts';
-import type { Snapshot } from '../directory/snapshot.ts';
+import type { RemotePolicy, Snapshot } from '../directory/snapshot.ts';
 import type { Sealer } from '../session/seal.ts';
 import { openTicketB, type TicketB } from '../session/ticket.ts';
-import { REBOUND_REMOVES } from './forward.ts';
+import { REBOUND_REMOVES, withoutSecret } from './forward.ts';
 import { identityHeaders } from './identity-headers.ts';
 import { openingOf } from './opening.ts';
 import { refuse } from './refusal.ts';
@@ -22,10 +22,15 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
   if (!backend) return refuse('unknown_backend');
   const set = identityHeaders(ticket.caller);
   if (ticket.upstreamId) set.push(['mcp-session-id', ticket.upstreamId]);
+  const auth = backend.remote?.auth;
+  if (auth) set.push([auth.header, auth.value]);
   const facts = { ...ticket.facts, instance: ticket.instance, recovered: ticket.moved };
   const initialize = ticket.kind === 'initialize' ? peek(request.body, { complete: request.bodyComplete }) : undefined;
+  // What the tenant lent in pass 1 is still lent: it ends with this pass. Giving back what was not lent does no harm.
+  const limits = snapshot.tenants.find(({ name }) => name === ticket.caller.tenant)?.limits;
+  const slot = limits?.sessions === undefined ? undefined : request.id;
   const opening =
-    initialize?.kind === 'single' ? openingOf(request, initialize.message, backend, ticket.instance, ticket.caller) : undefined;
+    initialize?.kind === 'single' ? openingOf(request, initialize.message, backend, ticket.instance, ticket.caller, slot) : undefined;
   return {
     kind: 'forward',
     way: ticket.kind,
@@ -35,21 +40,27 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
     path: backend.path + queryOf(request.path),
     authority: backend.remote?.authority,
     set,
-    remove: removedHeaders(ticket),
+    remove: removedHeaders(ticket, auth),
     sessionId: ticket.sessionId,
     corsOrigin: undefined,
     rpcId: ticket.rpcId,
     facts,
+    rateLimit: undefined,
+    leased: limits?.concurrentRequests === undefined ? undefined : ticket.caller.tenant,
     opening,
     ending: undefined,
   };
 }
 
-/** Tickets are for the gateway alone; a new instance never sent the events of the old one. */
-function removedHeaders({ upstreamId, moved }: TicketB): string[] {
-  const removed = [...REBOUND_REMOVES];
+/**
+ * Tickets are for the gateway alone; a new instance never sent the events of the old one; and the secret of pass 1 is still there, which
+ * is another server's when the backend has been declared anew in between.
+ */
+function removedHeaders({ upstreamId, moved, secretHeader }: TicketB, auth: RemotePolicy['auth']): string[] {
+  const removed = [...withoutSecret(REBOUND_REMOVES, auth)];
   if (!upstreamId) removed.push('mcp-session-id');
   if (moved) removed.push('last-event-id');
+  if (secretHeader !== undefined && secretHeader !== auth?.header) removed.push(secretHeader);
   return removed;
 }
 

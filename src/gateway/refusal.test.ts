@@ -59,7 +59,7 @@ test.each(codes)('%s: JSON, and Retry-After with every 503', (code) => {
 test('an id comes back as it was written', () => {
   for (const rpcId of ['9007199254740993', '1e400', '-0', '"\\u0061\\""', '1.50', '""']) {
     expect(String(refuse('internal_error', { rpcId }).body)).toContain(`"id":${rpcId},`);
-    expect(String(refuseCapacity('no_instance', 'tools/call', { rpcId }).body)).toContain(`"id":${rpcId},`);
+    expect(String(refuseCapacity('no_instance', 'tools/call', { rpcId, modern: false }).body)).toContain(`"id":${rpcId},`);
   }
 });
 
@@ -73,7 +73,7 @@ test('what a client sent is text in the body, whatever it holds', () => {
 
 describe('no capacity', () => {
   test('for a tools/call: a result that a model can read', () => {
-    const answer = refuseCapacity('no_instance', 'tools/call', { rpcId: '5', facts: { backend: 'memory' } });
+    const answer = refuseCapacity('no_instance', 'tools/call', { rpcId: '5', facts: { backend: 'memory' }, modern: false });
     expect(answer.status).toBe(200);
     expect(JSON.parse(String(answer.body))).toEqual({
       jsonrpc: '2.0',
@@ -87,13 +87,18 @@ describe('no capacity', () => {
     expect(answer.facts).toEqual({ backend: 'memory', reason: 'no_instance' });
   });
 
+  test('for a modern tools/call: with the `resultType` without which SDK 2.x takes it for no result', () => {
+    const { body } = refuseCapacity('no_instance', 'tools/call', { rpcId: '5', modern: true });
+    expect(JSON.parse(String(body)).result).toMatchObject({ resultType: 'complete', isError: true });
+  });
+
   test.each([undefined, 'initialize', 'server/discover', 'tools/list'])('for %s: 503 and Retry-After', (method) => {
-    const answer = refuseCapacity('too_many_waiting', method, { rpcId: '5' });
+    const answer = refuseCapacity('too_many_waiting', method, { rpcId: '5', modern: false });
     expect([answer.status, new Map(answer.headers).get('retry-after')]).toEqual([503, '5']);
   });
 
   test('a tools/call without an id gets no result', () => {
-    expect(refuseCapacity('recovery_failed', 'tools/call', {}).status).toBe(503);
+    expect(refuseCapacity('recovery_failed', 'tools/call', { modern: false }).status).toBe(503);
   });
 });
 

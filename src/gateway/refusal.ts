@@ -13,6 +13,10 @@ export interface RefusalOptions {
   /** Replaces the public message where the specification wants more said. */
   readonly message?: string;
   readonly data?: unknown;
+  /** Milliseconds, instead of the reason's own `Retry-After`. */
+  readonly retryAfterMs?: number | undefined;
+  /** Instead of the reason's own status. */
+  readonly status?: number;
 }
 
 /** A JSON-RPC error with the reason's HTTP status. */
@@ -24,10 +28,11 @@ export function refuse(code: ReasonCode, options: RefusalOptions = {}): Answer {
     ...(options.data === undefined ? {} : { data: options.data }),
   };
   const headers = [JSON_TYPE, ...(options.headers ?? [])];
-  if (reason.retryAfter !== undefined) headers.push(['retry-after', String(reason.retryAfter)]);
+  const retryAfter = options.retryAfterMs === undefined ? reason.retryAfter : Math.max(1, Math.ceil(options.retryAfterMs / 1000));
+  if (retryAfter !== undefined) headers.push(['retry-after', String(retryAfter)]);
   return {
     kind: 'answer',
-    status: reason.status,
+    status: options.status ?? reason.status,
     headers,
     // The id is spliced in as it came: a number above 2^53 must come back exactly.
     body: `{"jsonrpc":"2.0","id":${options.rpcId ?? 'null'},"error":${JSON.stringify(error)}}`,
@@ -35,21 +40,35 @@ export function refuse(code: ReasonCode, options: RefusalOptions = {}): Answer {
   };
 }
 
+export interface CapacityOptions extends RefusalOptions {
+  /** A request of 2026-07-28 or later: its clients refuse a result without `resultType`. */
+  readonly modern: boolean;
+}
+
+/** What a `tools/call` can be refused for without being wrong. */
+export type CapacityCode =
+  | 'no_instance'
+  | 'too_many_waiting'
+  | 'recovery_failed'
+  | 'quota_exceeded'
+  | 'too_many_requests'
+  | 'too_many_sessions'
+  | 'limits_unavailable';
+
 /**
  * The refusal of a `tools/call` for want of capacity: a tool result that a model can read, with HTTP 200, because VS Code drops
  * the whole connection on other statuses. Other requests get the plain refusal.
  */
-export function refuseCapacity(
-  code: 'no_instance' | 'too_many_waiting' | 'recovery_failed',
-  method: string | undefined,
-  options: RefusalOptions,
-): Answer {
+export function refuseCapacity(code: CapacityCode, method: string | undefined, options: CapacityOptions): Answer {
+  // A 4xx on it makes clients take the server for an old one, silently and for good.
+  if (method === 'server/discover' && reasonOf(code).status < 500) return refuse(code, { ...options, status: 503 });
   if (method !== 'tools/call' || options.rpcId === undefined) return refuse(code, options);
   const reason = reasonOf(code);
   const result = {
+    ...(options.modern ? { resultType: 'complete' } : {}),
     content: [{ type: 'text', text: options.message ?? reason.message }],
     isError: true,
-    _meta: { 'mcpgateway.dev/retryAfterMs': (reason.retryAfter ?? 1) * 1000 },
+    _meta: { 'mcpgateway.dev/retryAfterMs': Math.ceil(options.retryAfterMs ?? (reason.retryAfter ?? 1) * 1000) },
   };
   return {
     kind: 'answer',

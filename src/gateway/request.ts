@@ -1,6 +1,7 @@
 // A request as the decision sees it, and the decision: plain values that know neither gRPC nor Envoy.
 
 import type { RequestKind } from '../session/ticket.ts';
+import type { CheckTrace } from '../telemetry/check-span.ts';
 
 /** The headers that a decision may look at; undefined when absent. Every other header of the client stays unseen. */
 export interface RequestHeaders {
@@ -15,6 +16,7 @@ export interface RequestHeaders {
   readonly contentEncoding: string | undefined;
   readonly lastEventId: string | undefined;
   readonly requestedMethod: string | undefined;
+  readonly forwardedHost: string | undefined;
   /** Ticket B, set by the gateway's own redirect. */
   readonly rebound: string | undefined;
   /** A header that must be unique came twice, or came empty. */
@@ -35,6 +37,8 @@ export interface GatewayRequest {
   readonly bodyComplete: boolean;
   /** Fires when the client has gone. */
   readonly signal: AbortSignal;
+  /** Only there when the decision is traced. */
+  readonly trace?: CheckTrace | undefined;
 }
 
 /** What the access log entry of this request will say. */
@@ -72,6 +76,10 @@ export interface Forward {
   /** For Envoy's own error replies: the JSON-RPC id of the request. */
   readonly rpcId: string | number | undefined;
   readonly facts: RequestFacts;
+  /** What the answer says of the caller's quotas. */
+  readonly rateLimit: readonly (readonly [name: string, value: string])[] | undefined;
+  /** Tenant whose lease on a request under way ends with this one: the access log reports it. */
+  readonly leased: string | undefined;
   /** What sealing needs when the answer to `initialize` comes by. */
   readonly opening: Opening | undefined;
   /** Session whose DELETE this is: the access log reports its outcome. */
@@ -87,6 +95,8 @@ export interface Opening {
   readonly tenant: string;
   /** Raw JSON of the client's `params`; empty when they are too large to be kept. */
   readonly params: string;
+  /** Request id under which a slot among the tenant's sessions is reserved. */
+  readonly slot: string | undefined;
   readonly stateless: boolean;
 }
 

@@ -2,6 +2,7 @@
 
 import { pino } from 'pino';
 import { describe, expect, test, vi } from 'vitest';
+import { notedLimits } from '../../test/fakes/limits.ts';
 import { testSealer } from '../../test/fakes/sessions.ts';
 import type { TenantId } from '../core/ids.ts';
 import { createPrincipal } from '../identity/principal.ts';
@@ -17,14 +18,22 @@ const opening: Opening = {
   subject: 'ann',
   tenant: 'red',
   params: '{"protocolVersion":"2025-06-18"}',
+  slot: undefined,
   stateless: false,
 };
 const silent = pino({ level: 'silent' });
 const sealer = testSealer();
 
-function world() {
+function world(limits = notedLimits()) {
   const store = createMemoryStore({ now: () => 5_000 });
-  const sealAnswer = createSealAnswer({ sealer, store, maxAgeMs: () => 1_000, log: silent, now: () => 5_000 });
+  const sealAnswer = createSealAnswer({
+    sealer,
+    store,
+    limits,
+    ages: () => ({ maxAgeMs: 1_000, idleTimeoutMs: 100 }),
+    log: silent,
+    now: () => 5_000,
+  });
   return { store, sealAnswer };
 }
 
@@ -82,7 +91,13 @@ describe('without the store', () => {
   ])('%s the session begins all the same', async (_, create) => {
     vi.useFakeTimers();
     try {
-      const sealAnswer = createSealAnswer({ sealer, store: { ...createMemoryStore(), create }, maxAgeMs: () => 1, log: silent });
+      const sealAnswer = createSealAnswer({
+        sealer,
+        store: { ...createMemoryStore(), create },
+        limits: notedLimits(),
+        ages: () => ({ maxAgeMs: 1, idleTimeoutMs: 1 }),
+        log: silent,
+      });
       const answer = sealAnswer(opening, 200, 'up-1');
       await vi.advanceTimersByTimeAsync(2_000);
       expect((await answer).kind).toBe('replace');

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { BackendName, InstanceId, TenantId, UpstreamSessionId } from '../core/ids.ts';
 import { within } from '../core/within.ts';
 import { createPrincipal } from '../identity/principal.ts';
+import type { Limits } from '../quota/limits.ts';
 import type { Sealer } from '../session/seal.ts';
 import { MAX_UPSTREAM_ID_CHARS, newSessionKey, sealSessionId } from '../session/session-id.ts';
 import type { SessionStore } from '../session/store.ts';
@@ -28,13 +29,14 @@ export type SealAnswer = (opening: Opening | undefined, status: number, upstream
 export interface SealAnswerDependencies {
   readonly sealer: Sealer;
   readonly store: SessionStore;
-  readonly maxAgeMs: (backend: BackendName) => number;
+  readonly limits: Pick<Limits, 'confirmSlot' | 'releaseSlot'>;
+  readonly ages: (backend: BackendName) => { readonly maxAgeMs: number; readonly idleTimeoutMs: number };
   readonly log: Logger;
   readonly now?: () => number;
 }
 
-export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now }: SealAnswerDependencies): SealAnswer {
-  return async (opening, status, upstreamId) => {
+export function createSealAnswer({ sealer, store, limits, ages, log, now = Date.now }: SealAnswerDependencies): SealAnswer {
+  const seal: SealAnswer = async (opening, status, upstreamId) => {
     if (upstreamId === undefined) return { kind: 'keep' };
     // Ids on anything but an accepted `initialize` would leak the upstream's own id: some clients adopt it from any answer.
     if (upstreamId === '' || !opening || opening.stateless || status < 200 || status > 299) return { kind: 'remove' };
@@ -46,6 +48,7 @@ export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now 
     const created = now();
     const key = newSessionKey(randomBytes);
     const backend = opening.backend as BackendName;
+    const { maxAgeMs, idleTimeoutMs } = ages(backend);
     const instance = opening.instance as InstanceId;
     const tenant = opening.tenant as TenantId;
     const caller = createPrincipal({ issuer: opening.issuer, subject: opening.subject, tenant, roles: [], scopes: [] });
@@ -65,7 +68,7 @@ export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now 
       subject: opening.subject,
       tenant,
       createdAt: created,
-      expiresAt: created + maxAgeMs(backend),
+      expiresAt: created + maxAgeMs,
       initialize: opening.params,
       level: undefined,
       subscriptions: [],
@@ -73,7 +76,15 @@ export function createSealAnswer({ sealer, store, maxAgeMs, log, now = Date.now 
       end: undefined,
       streamGeneration: 0,
     });
+    if (opening.slot !== undefined) limits.confirmSlot(tenant, opening.slot, key, idleTimeoutMs);
     await within(stored, STORE_TIMEOUT_MS).catch((err: unknown) => log.warn({ backend, err }, 'session record not stored'));
     return { kind: 'replace', sessionId };
+  };
+
+  return async (opening, status, upstreamId) => {
+    const sealed = await seal(opening, status, upstreamId);
+    // Nothing was opened that could use the slot.
+    if (sealed.kind !== 'replace' && opening?.slot !== undefined) limits.releaseSlot(opening.tenant as TenantId, opening.slot);
+    return sealed;
   };
 }

@@ -31,7 +31,7 @@ test('a session’s request goes to its instance, under the upstream’s own id'
   const decision = asForward(await send(world));
   expect(summary(decision)).toBe('session-1 127.0.0.1:1');
   expect(new Map(decision.set).get('mcp-session-id')).toBe('up-1');
-  expect(decision.remove).toEqual(['authorization', 'cookie']);
+  expect(decision.remove).toEqual(['authorization', 'proxy-authorization', 'cookie']);
   expect(world.used).toEqual([key]);
 });
 
@@ -196,7 +196,7 @@ describe('a body that Envoy cannot send twice', () => {
 describe('when nothing is heard of the store', () => {
   const stale = (over: DecisionOptions['over'] = {}) => {
     const store = createMemoryStore({ now: () => NOW });
-    const world = decisionWorld({ over: { feed: { find: () => undefined, fresh: () => false }, store, ...over } });
+    const world = decisionWorld({ over: { feed: { find: () => undefined, revoked: () => false, fresh: () => false }, store, ...over } });
     return { store, world };
   };
 
@@ -208,6 +208,15 @@ describe('when nothing is heard of the store', () => {
     expect(summary(await send(world))).toBe('session-1 127.0.0.1:2');
     await store.end(key, 'ended');
     expect(summary(await send(world))).toBe('404 session_not_found');
+  });
+
+  test('and it knows of a revocation of all that the caller began', async () => {
+    const { world, store } = stale();
+    await store.create(recordOf());
+    vi.spyOn(store, 'revokedBefore').mockResolvedValue(NOW / 1000);
+    expect(summary(await send(world))).toBe('404 session_not_found');
+    vi.spyOn(store, 'revokedBefore').mockResolvedValue(NOW / 1000 - 60);
+    expect(summary(await send(world))).toBe('session-1 127.0.0.1:1');
   });
 
   test.each<['allow' | 'deny', string]>([
@@ -226,6 +235,13 @@ describe('when nothing is heard of the store', () => {
       vi.useRealTimers();
     }
   });
+});
+
+test('sessions of a revoked caller are not found, whatever they ask', async () => {
+  const revoked = vi.fn((_caller: Buffer | string, issuedAt: number) => issuedAt <= NOW / 1000 - 10);
+  const world = decisionWorld({ over: { feed: { find: () => undefined, revoked, fresh: () => true } } });
+  for (const method of ['POST', 'GET', 'DELETE']) expect(summary(await send(world, { method }))).toBe('404 session_not_found');
+  expect(revoked).toHaveBeenCalledWith(localCaller.hash, NOW / 1000 - 10);
 });
 
 test('a backend without affinity and a modern request have no session, whatever id they carry', async () => {

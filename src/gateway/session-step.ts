@@ -7,6 +7,7 @@ import type { Instance } from '../directory/snapshot.ts';
 import type { Grant } from '../session/session-id.ts';
 import type { Binding, SessionChange, SessionNews } from '../session/store.ts';
 import type { AuthorizeDependencies } from './authorize.ts';
+import { refuseScopes } from './caller.ts';
 import { type Case, factsOf } from './case.ts';
 import { allReplayable, forward } from './forward.ts';
 import type { LostRequest, NotRecovered } from './recover.ts';
@@ -45,6 +46,8 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
     sessionIds,
     tickets,
     recovery,
+    admissions,
+    publicUrl,
     toolLists,
     toolHints,
     onRevocationOutage,
@@ -57,8 +60,14 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
   const continueWith = (located: Located, news: SessionNews | undefined): Decision | Promise<Decision> => {
     const { theCase, grant } = located;
     if (news?.ended) return theCase.request.method === 'DELETE' ? bare(200, factsOf(theCase)) : notFound(theCase);
-    const refused = refuseTools(theCase);
+    const refused = refuseTools(theCase) ?? refuseScopes(theCase, publicUrl);
     if (refused) return refused;
+    admissions.sessionUsed(theCase, grant.key);
+    return admissions.admit(theCase, false, (admitted) => goOn({ ...located, theCase: admitted }, news));
+  };
+
+  const goOn = (located: Located, news: SessionNews | undefined): Decision | Promise<Decision> => {
+    const { theCase, grant } = located;
     const binding = news?.binding ?? { generation: 0, instance: grant.instance, upstreamId: grant.upstreamId };
     const instance = theCase.backend.instances.find((candidate) => candidate.id === binding.instance);
     // The instance is gone, and with it the session: no need to ask a pod. Some servers would even answer 400 instead of 404.
@@ -114,9 +123,9 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
 
   const send = (located: Located, instance: Instance, binding: Binding, how: Sending): Decision | Promise<Decision> => {
     const { theCase, id, grant } = located;
-    const { request, backend, asked } = theCase;
+    const { request, asked } = theCase;
     const { upstreamId } = binding;
-    if (toolLists.wanted(asked, backend)) {
+    if (toolLists.wanted(theCase)) {
       return toolLists.answer(theCase, instance, { id, upstreamId }, how.again ? undefined : () => recover(located, binding));
     }
     return forward({
@@ -138,10 +147,14 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
   const askStore = async (located: Located): Promise<Decision> => {
     const { theCase, grant } = located;
     try {
-      const record = await within(store.read(grant.key), STORE_LIMIT_MS);
-      return continueWith(located, record && { key: record.key, binding: record.binding, ended: record.end !== undefined });
+      const asked = Promise.all([store.read(grant.key), store.revokedBefore(grant.caller.toString('base64url'))]);
+      const [record, before] = await within(asked, STORE_LIMIT_MS);
+      if ((before !== undefined && grant.issuedAt <= before) || feed.revoked(grant.caller, grant.issuedAt)) return notFound(theCase);
+      // Without a record, what was heard before stays true.
+      const news = record ? { key: record.key, binding: record.binding, ended: record.end !== undefined } : feed.find(grant.key);
+      return continueWith(located, news);
     } catch {
-      if (onRevocationOutage === 'allow') return continueWith(located, feed.find(grant.key));
+      if (onRevocationOutage === 'allow' && !feed.revoked(grant.caller, grant.issuedAt)) return continueWith(located, feed.find(grant.key));
       return refuse('state_unavailable', { rpcId: theCase.asked.single?.id, facts: factsOf(theCase) });
     }
   };
@@ -157,7 +170,8 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
     if (grant.issuedAt * 1000 + backend.sessions.maxAgeMs <= now()) return notFound(theCase);
     useLog.used(grant.key);
     const located: Located = { theCase, id, grant };
-    return feed.fresh() ? continueWith(located, feed.find(grant.key)) : askStore(located);
+    if (!feed.fresh()) return askStore(located);
+    return feed.revoked(grant.caller, grant.issuedAt) ? notFound(theCase) : continueWith(located, feed.find(grant.key));
   };
 }
 
@@ -185,7 +199,7 @@ function answerOf(outcome: NotRecovered, theCase: Case): Decision {
     case 'not-found':
       return refuse('session_not_found', { rpcId, facts: factsOf(theCase) });
     case 'unavailable':
-      return refuseCapacity(outcome.code, theCase.asked.single?.method, { rpcId, facts: factsOf(theCase) });
+      return refuseCapacity(outcome.code, theCase.asked.single?.method, { rpcId, facts: factsOf(theCase), modern: false });
     default:
       return outcome satisfies never;
   }

@@ -8,8 +8,13 @@ import { anyText } from '../../test/fakes/texts.ts';
 import { corsHeaders, corsOrigin, type EdgeRules, loopbackHosts, shape } from './shape.ts';
 
 const snapshot = directoryOf(backendOf()).snapshot();
-const local: EdgeRules = { hosts: loopbackHosts(['gw.lan']), origins: new Set(['https://app.example.com']), loopbackOrigins: true };
-const open: EdgeRules = { hosts: undefined, origins: new Set(), loopbackOrigins: false };
+const local: EdgeRules = {
+  hosts: loopbackHosts(['gw.lan']),
+  origins: new Set(['https://app.example.com']),
+  loopbackOrigins: true,
+  trustForwardedHost: false,
+};
+const open: EdgeRules = { hosts: undefined, origins: new Set(), loopbackOrigins: false, trustForwardedHost: false };
 
 /** The reason of a refusal, or what became of the request. */
 function outcome(options: RequestOptions, rules = local): string {
@@ -77,7 +82,19 @@ describe('a Host', () => {
     'localhost.',
     '0.0.0.0',
     'x]localhost:1',
+    'localhost:abc',
+    'localhost:123456',
+    '[::1]x:1',
   ])('%s is not', (authority) => expect(outcome({ authority })).toBe('host_not_allowed'));
+
+  test('that a trusted proxy passes on must be served too; from others it is not looked at', () => {
+    const forwarded = (forwardedHost: string) => ({ headers: { forwardedHost } });
+    expect(outcome(forwarded('evil.example'))).toBe('memory');
+    const behind = { ...local, trustForwardedHost: true };
+    expect(outcome(forwarded('evil.example'), behind)).toBe('host_not_allowed');
+    expect(outcome(forwarded('gw.lan:443, inner'), behind)).toBe('memory');
+    expect(outcome({}, behind)).toBe('memory');
+  });
   test('comes before everything else', () => expect(outcome({ authority: 'evil.example', method: 'OPTIONS' })).toBe('host_not_allowed'));
   test('counts only where a rule is in force', () => expect(outcome({ authority: 'gateway.example' }, open)).toBe('memory'));
 });

@@ -4,6 +4,7 @@ import type { BackendName } from '../core/ids.ts';
 import { isModernVersion } from '../core/mcp-headers.ts';
 import { queryOf } from '../core/url-query.ts';
 import type { Backend, Snapshot } from '../directory/snapshot.ts';
+import { clientHost } from './public-url.ts';
 import { refuse } from './refusal.ts';
 import type { Answer, GatewayRequest } from './request.ts';
 
@@ -14,6 +15,8 @@ export interface EdgeRules {
   readonly origins: ReadonlySet<string>;
   /** Whether pages served from this machine may call. */
   readonly loopbackOrigins: boolean;
+  /** A proxy in front names the Host that the client used. */
+  readonly trustForwardedHost: boolean;
 }
 
 export interface Shaped {
@@ -27,6 +30,7 @@ export interface Shaped {
 
 const ENDPOINT = /^\/adapters\/([a-z0-9-]{1,50})\/mcp$/;
 const LEGACY_SSE = /^\/adapters\/[a-z0-9-]{1,50}\/(sse|messages?)\/?$/;
+const PORT = /^\d{1,5}$/;
 const LOOPBACK_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 const ALLOW = [['allow', 'GET, POST, DELETE, OPTIONS']] as const;
 /** A day: preflight answers never change for a running gateway. */
@@ -38,7 +42,9 @@ export const loopbackHosts = (extra: Iterable<string>): ReadonlySet<string> => n
 export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRules): Shaped | Answer {
   const { headers, method } = request;
   // A page of another site can point its own name at this machine (DNS rebinding), but it cannot choose the Host it sends.
-  if (rules.hosts && !rules.hosts.has(hostName(request.authority))) return refuse('host_not_allowed');
+  if (!isServed(request.authority, rules)) return refuse('host_not_allowed');
+  // Nor may a client choose the one that a careless proxy passes on: the audience of tokens is made of it.
+  if (rules.trustForwardedHost && !isServed(clientHost(request.authority, headers.forwardedHost), rules)) return refuse('host_not_allowed');
   if (headers.origin !== undefined && !originAllowed(headers.origin, rules)) return refuse('origin_not_allowed');
 
   const query = queryOf(request.path);
@@ -58,6 +64,11 @@ export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRu
     query,
     modern: method === 'POST' && headers.protocolVersion !== undefined && isModernVersion(headers.protocolVersion),
   };
+}
+
+/** Whether requests to this host, which may have a port, are answered. */
+export function isServed(host: string, { hosts }: Pick<EdgeRules, 'hosts'>): boolean {
+  return hosts === undefined || hosts.has(hostName(host));
 }
 
 /** The origin to name in CORS headers, when the request comes from an allowed page. */
@@ -81,11 +92,12 @@ function originAllowed(origin: string, rules: EdgeRules): boolean {
   return host !== undefined && LOOPBACK_NAMES.has(host);
 }
 
-/** Host without port, lower case; brackets of an IPv6 address stay. */
+/** Host without port, lower case; brackets of an IPv6 address stay, and so does what is no port: then no rule knows the name. */
 function hostName(authority: string): string {
   const bracket = authority.indexOf(']');
   const colon = authority.indexOf(':', bracket < 0 ? 0 : bracket);
-  return (colon < 0 ? authority : authority.slice(0, colon)).toLowerCase();
+  const hasPort = colon >= 0 && PORT.test(authority.slice(colon + 1));
+  return (hasPort ? authority.slice(0, colon) : authority).toLowerCase();
 }
 
 /** A body is read as UTF-8 JSON: a coding or charset that another reader would honour hides what is in it. */

@@ -2,11 +2,11 @@
 
 import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
-import { backendOf, instanceOf } from '../../test/fakes/backends.ts';
+import { backendOf, directoryOf, instanceOf } from '../../test/fakes/backends.ts';
 import { requestOf } from '../../test/fakes/requests.ts';
 import type { UpstreamSessionId } from '../core/ids.ts';
-import { localCaller } from '../identity/principal.ts';
 import { readBody } from './body.ts';
+import { type Caller, createLocalIdentify } from './caller.ts';
 import type { Case } from './case.ts';
 import { createToolHints } from './tool-hints.ts';
 import type { UpstreamRequest } from './upstream.ts';
@@ -14,9 +14,10 @@ import type { UpstreamRequest } from './upstream.ts';
 function caseOf(tool: string, trustToolHints = true): Case {
   const request = requestOf({ body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${tool}"}}` });
   const shaped = { kind: 'shaped' as const, backend: backendOf({ trustToolHints }), query: '', modern: false };
-  const asked = readBody(request, shaped);
+  const asked = readBody(request, false);
   if (asked.kind !== 'asked') throw new Error('refused');
-  return { request, shaped, backend: shaped.backend, caller: localCaller, asked };
+  const caller = createLocalIdentify()(request, shaped.backend, directoryOf().snapshot()) as Caller;
+  return { request, shaped, backend: shaped.backend, caller, asked, admission: undefined };
 }
 
 const tool = (name: string, annotations?: object) => ({ name, ...(annotations ? { annotations } : {}) });

@@ -5,7 +5,6 @@ import { filterToolsList } from '../core/list-filter.ts';
 import { mapSseData } from '../core/sse.ts';
 import { type CompiledToolRules, compileToolRules, toolAllowed } from '../core/tool-rules.ts';
 import type { Backend, Instance, ToolRules } from '../directory/snapshot.ts';
-import type { Asked } from './body.ts';
 import { type Case, factsOf } from './case.ts';
 import { identityHeaders } from './identity-headers.ts';
 import { refuse } from './refusal.ts';
@@ -27,6 +26,19 @@ const HOP_HEADERS: ReadonlySet<string> = new Set([
 /** Rules of a snapshot that is no longer used go with it. */
 const compiled = new WeakMap<ToolRules, CompiledToolRules>();
 
+/** The rules of the backend and of the caller's tenant: a tool must be allowed by both. */
+export interface Ruled {
+  readonly backend: Pick<Backend, 'tools'>;
+  readonly caller: { readonly policy: { readonly tools: ToolRules | undefined } | undefined };
+}
+
+export const hasToolRules = ({ backend, caller }: Ruled): boolean => backend.tools !== undefined || caller.policy?.tools !== undefined;
+
+function toolVisible({ backend, caller }: Ruled, name: string): boolean {
+  const tenant = caller.policy?.tools;
+  return (!backend.tools || allowed(backend.tools, name)) && (!tenant || allowed(tenant, name));
+}
+
 function allowed(rules: ToolRules, name: string): boolean {
   let ready = compiled.get(rules);
   if (!ready) {
@@ -39,15 +51,14 @@ function allowed(rules: ToolRules, name: string): boolean {
 /** A refusal when a call is not allowed; a batch is refused as a whole. */
 export function refuseTools(theCase: Case): Answer | undefined {
   const { asked } = theCase;
-  const rules = theCase.backend.tools;
-  if (!rules) return undefined;
+  if (!hasToolRules(theCase)) return undefined;
   if (asked.batch && asked.messages.some((message) => message.method === 'tools/list')) {
     return refuse('invalid_request', { data: 'tools/list inside a batch cannot be filtered: send it alone', facts: factsOf(theCase) });
   }
   for (const message of asked.messages) {
     if (message.method !== 'tools/call') continue;
     // A call without a readable name is no call that a rule can allow.
-    if (message.name !== undefined && allowed(rules, message.name)) continue;
+    if (message.name !== undefined && toolVisible(theCase, message.name)) continue;
     if (asked.batch) return refuse('invalid_request', { data: 'a call in the batch is not allowed', facts: factsOf(theCase) });
     return refuse('tool_not_allowed', { rpcId: message.id, message: `Unknown tool: ${message.name ?? ''}`, facts: factsOf(theCase) });
   }
@@ -62,7 +73,7 @@ export interface ListSession {
 
 export interface ToolLists {
   /** Whether the answer has to be filtered: then it is read and given here instead of streaming through Envoy. */
-  wanted(asked: Asked, backend: Backend): boolean;
+  wanted(theCase: Case): boolean;
   /** `elsewhere`: what to do when the instance cannot be reached or does not know the session; undefined when that was done already. */
   answer(
     theCase: Case,
@@ -74,7 +85,7 @@ export interface ToolLists {
 
 export function createToolLists(call: CallUpstream): ToolLists {
   return {
-    wanted: (asked, backend) => backend.tools !== undefined && asked.single?.method === 'tools/list',
+    wanted: (theCase) => theCase.asked.single?.method === 'tools/list' && hasToolRules(theCase),
 
     async answer(theCase, instance, session, elsewhere) {
       const { request, shaped, backend, caller, asked } = theCase;
@@ -104,15 +115,10 @@ export function createToolLists(call: CallUpstream): ToolLists {
   };
 }
 
-function filtered(
-  upstream: UpstreamAnswer,
-  { backend, shaped, asked }: Case,
-  session: ListSession | undefined,
-  facts: RequestFacts,
-): Answer {
-  const rules = backend.tools;
+function filtered(upstream: UpstreamAnswer, theCase: Case, session: ListSession | undefined, facts: RequestFacts): Answer {
+  const { shaped, asked } = theCase;
   const filter = (body: Buffer): Buffer | undefined => {
-    const result = filterToolsList(body, (name) => rules === undefined || allowed(rules, name), { privateCache: shaped.modern });
+    const result = filterToolsList(body, (name) => toolVisible(theCase, name), { privateCache: shaped.modern });
     return 'error' in result ? undefined : result.body;
   };
   const body = isFiltered(upstream)

@@ -2,8 +2,10 @@
 
 import { pino } from 'pino';
 import { createBalancer } from '../../src/directory/balancer.ts';
-import type { Backend } from '../../src/directory/snapshot.ts';
+import type { Backend, TenantPolicy } from '../../src/directory/snapshot.ts';
+import { createAdmissions } from '../../src/gateway/admission.ts';
 import { type Authorize, type AuthorizeDependencies, createAuthorize } from '../../src/gateway/authorize.ts';
+import { createLocalIdentify } from '../../src/gateway/caller.ts';
 import { createParking } from '../../src/gateway/parking.ts';
 import type { LostRequest, RecoverOutcome } from '../../src/gateway/recover.ts';
 import type { Decision, Forward } from '../../src/gateway/request.ts';
@@ -12,10 +14,12 @@ import { createToolHints } from '../../src/gateway/tool-hints.ts';
 import { createToolLists } from '../../src/gateway/tool-policy.ts';
 import type { CallUpstream, UpstreamAnswer, UpstreamRequest } from '../../src/gateway/upstream.ts';
 import { localCaller } from '../../src/identity/principal.ts';
+import type { Limits } from '../../src/quota/limits.ts';
 import { createMemoryStore } from '../../src/session/memory-store.ts';
 import { createSessionIds, sealSessionId } from '../../src/session/session-id.ts';
 import { createTicketWriter } from '../../src/session/ticket.ts';
 import { backendOf, directoryOf } from './backends.ts';
+import { notedLimits } from './limits.ts';
 import { grantOf, recordOf, testSealer } from './sessions.ts';
 
 export const NOW = 2_000_000_000_000;
@@ -25,11 +29,22 @@ export interface DecisionOptions {
   readonly call?: (request: UpstreamRequest) => Partial<UpstreamAnswer> | Error;
   readonly recover?: (request: LostRequest) => RecoverOutcome;
   readonly alive?: boolean;
+  readonly tenants?: readonly TenantPolicy[];
+  readonly limits?: Limits;
   readonly over?: Partial<AuthorizeDependencies>;
 }
 
-export function decisionWorld({ backends = [backendOf()], call, recover, alive = true, over = {} }: DecisionOptions = {}) {
+export function decisionWorld({
+  backends = [backendOf()],
+  tenants = [],
+  limits = notedLimits(),
+  call,
+  recover,
+  alive = true,
+  over = {},
+}: DecisionOptions = {}) {
   const directory = directoryOf(...backends);
+  directory.putTenants(tenants);
   const sealer = testSealer();
   const store = createMemoryStore({ now: () => NOW, initial: [recordOf()] });
   const called: UpstreamRequest[] = [];
@@ -59,13 +74,16 @@ export function decisionWorld({ backends = [backendOf()], call, recover, alive =
     sessionIds: createSessionIds(sealer),
     tickets: createTicketWriter(sealer),
     store,
-    feed: { find: (key) => feed.get(key), fresh: () => true },
+    feed: { find: (key) => feed.get(key), revoked: () => false, fresh: () => true },
     useLog: { used: (key) => used.push(key), close() {} },
     toolLists: createToolLists(upstream),
     toolHints: createToolHints(upstream, log, () => NOW),
-    edge: { hosts: loopbackHosts([]), origins: new Set(), loopbackOrigins: true },
+    edge: { hosts: loopbackHosts([]), origins: new Set(), loopbackOrigins: true, trustForwardedHost: false },
     onRevocationOutage: 'deny',
-    identify: () => localCaller,
+    publicUrl: { publicUrl: undefined, trustForwardedHost: false },
+    identify: createLocalIdentify(),
+    admissions: createAdmissions(limits),
+    audit: undefined,
     log,
     now: () => NOW,
     ...over,

@@ -14,6 +14,7 @@ const NO_HEADERS: RequestHeaders = {
   contentEncoding: undefined,
   lastEventId: undefined,
   requestedMethod: undefined,
+  forwardedHost: undefined,
   rebound: undefined,
   repeated: false,
 };

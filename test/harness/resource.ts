@@ -14,7 +14,7 @@ const SERVERS = fileURLToPath(new URL('../servers/', import.meta.url));
 const TSX = import.meta.resolve('tsx');
 
 /** The programs in test/servers that run as processes. */
-export type TestServer = 'counter-server' | 'fixture-server' | 'stateless-server';
+export type TestServer = 'counter-server' | 'fixture-server' | 'stateless-server' | 'otlp-server';
 
 /** @returns the command line that runs a test server with the Node that runs the tests. */
 export function serverCommand(server: TestServer): { readonly command: string; readonly args: readonly string[] } {

@@ -1,0 +1,53 @@
+// The URLs under which clients know the gateway: its base, its backends' endpoints, and the documents that tell where to log in.
+
+import type { GatewayRequest } from './request.ts';
+
+export interface PublicUrlRules {
+  /** The configured base URL, without a slash at its end. */
+  readonly publicUrl: string | undefined;
+  /** A proxy in front names the Host that the client used; from anyone else the header would be a lie that tokens are then bound to. */
+  readonly trustForwardedHost: boolean;
+}
+
+/** What the base URL is made of. */
+export interface Addressed {
+  readonly scheme: string;
+  readonly authority: string;
+  readonly forwardedHost: string | undefined;
+}
+
+/** Without a slash at its end. */
+export function baseUrlOf({ scheme, authority, forwardedHost }: Addressed, rules: PublicUrlRules): string {
+  if (rules.publicUrl !== undefined) return rules.publicUrl;
+  const host = clientHost(authority, rules.trustForwardedHost ? forwardedHost : undefined);
+  // Some clients and proxies name the default port and some do not, which must not make two audiences of it.
+  const port = scheme === 'https' ? ':443' : ':80';
+  return `${scheme}://${host.endsWith(port) ? host.slice(0, -port.length) : host}`;
+}
+
+/** The Host that the client used, lower case. A chain of proxies makes a list of the forwarded ones: the first is the client's. */
+export function clientHost(authority: string, forwardedHost: string | undefined): string {
+  return (forwardedHost?.split(',')[0]?.trim() ?? authority).toLowerCase();
+}
+
+export const addressedBy = ({ scheme, authority, headers }: GatewayRequest): Addressed => ({
+  ...{ scheme, authority, forwardedHost: headers.forwardedHost },
+});
+
+/** The URL of a backend's MCP endpoint: what clients are configured with, and the `resource` of its metadata. */
+export const endpointUrl = (base: string, backend: string): string => `${base}/adapters/${backend}/mcp`;
+
+/** RFC 9728, section 3.1: the well-known part stands between host and path. A base with a path of its own keeps it behind. */
+export function metadataUrl(base: string, backend: string): string {
+  const path = basePath(base);
+  const origin = base.slice(0, base.length - path.length);
+  return `${origin}${RESOURCE_METADATA}${endpointUrl(path, backend)}`;
+}
+
+/** The path of a base URL; mostly empty. */
+export function basePath(base: string): string {
+  const slash = base.indexOf('/', base.indexOf('://') + 3);
+  return slash < 0 ? '' : base.slice(slash);
+}
+
+export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource';
