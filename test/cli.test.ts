@@ -78,8 +78,16 @@ describe('bridge', () => {
 
 describe('config', () => {
   it('print shows a gateway.yaml that check accepts and that gives the same settings', async () => {
-    const first = await run(['config', 'print', '--workers', '3'], { MCP_GATEWAY_ALLOWED_HOSTS: 'a.example,b.example:81' });
-    expect(parse(first.stdout)).toMatchObject({ workers: 3, listen: '127.0.0.1:8080', allowedHosts: ['a.example', 'b.example:81'] });
+    const issuers = [
+      { issuer: 'https://login.example.com/', audiences: ['mcp'], leeway: '90s', claims: { roles: ['realm_access.roles'] } },
+      { issuer: 'https://login.example.com/v2.0', preset: 'entra', leeway: '0s' },
+    ];
+    const first = await run(['config', 'print', '--workers', '3', '--listen', '0.0.0.0:8080'], {
+      MCP_GATEWAY_ALLOWED_HOSTS: 'a.example,b.example:81',
+      MCP_GATEWAY_ISSUERS: JSON.stringify(issuers),
+    });
+    expect(parse(first.stdout)).toMatchObject({ workers: 3, listen: '0.0.0.0:8080', allowedHosts: ['a.example', 'b.example:81'] });
+    expect(parse(first.stdout)).toMatchObject({ issuers: [{ leeway: '90s' }, { claims: { subject: 'oid', tenant: 'tid' } }] });
     writeFileSync(join(folder, 'gateway.yaml'), first.stdout);
     expect(await run(['config', 'check', '--config', 'gateway.yaml'])).toMatchObject({ code: 0, stdout: 'the settings are valid\n' });
     expect((await run(['config', 'print', '--config', 'gateway.yaml'])).stdout).toBe(first.stdout);

@@ -25,7 +25,7 @@ beforeAll(async () => {
       serverBackend('one', 'counter-server', { env: { COUNTER_JOURNAL: scratch.journalPath('one') } }),
       serverBackend('two', 'counter-server'),
       serverBackend('odd', 'counter-server', { env: { COUNTER_SESSION_IDS: 'odd' } }),
-      serverBackend('brief', 'counter-server', { sessions: { maxAge: '1s' } }),
+      serverBackend('brief', 'counter-server', { sessions: { maxAge: '3s' } }),
     ],
   });
   session = await openSession(gateway.backendUrl('one'));
