@@ -12,6 +12,7 @@ import {
   RESOURCE_METADATA,
 } from '../gateway/public-url.ts';
 import { refuse } from '../gateway/refusal.ts';
+import { refuse } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
 import { type EdgeRules, isServed } from '../gateway/shape.ts';
 
@@ -81,4 +82,4 @@ export const WELL_KNOWN_PREFLIGHT: Answer = {
   facts: {},
 };
 
-const NOT_FOUND: Answer = { kind: 'answer', status: 404, headers: HEADERS, body: '{"error":"not_found"}', facts: {} };
+const NOT_FOUND: Answer = { ...refuse('unknown_path'), headers: HEADERS };
