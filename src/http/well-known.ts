@@ -12,7 +12,6 @@ import {
   RESOURCE_METADATA,
 } from '../gateway/public-url.ts';
 import { refuse } from '../gateway/refusal.ts';
-import { refuse } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
 import { type EdgeRules, isServed } from '../gateway/shape.ts';
 
