@@ -14,7 +14,11 @@ export function settle(finished: FinishedRequest, store: SessionStore, limits: L
   if (leased !== undefined && interim) limits.prolong(leased, requestId);
   if (interim) return;
   // The pass that follows a recovery holds on to what this one was lent.
-  if (leased !== undefined && !isSentRound(finished)) limits.release(leased, requestId);
+  if (!isSentRound(finished)) {
+    if (leased !== undefined) limits.release(leased, requestId);
+    // Its session, if there is one, has the slot by now: this is for clients that went, and servers that broke, before there was one.
+    if (lease.opens !== undefined) limits.releaseSlot(lease.opens as TenantId, requestId);
+  }
   if (lease.ending !== undefined) settleEnd(lease.ending as SessionKey, finished, store, limits);
 }
 

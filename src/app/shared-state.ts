@@ -18,6 +18,11 @@ import { createClosers } from './closers.ts';
 
 /** A start does not wait longer for a Redis that is away: what needs it is refused meanwhile, or admitted as the settings say. */
 const READY_TIMEOUT_MS = 3_000;
+/**
+ * The supervisor counts on this machine: it is late only when the machine is, and to count for oneself then would let in too much or too
+ * little for nothing. One that hangs costs a request so long, once.
+ */
+export const SUPERVISOR_WAIT_MS = 2_000;
 /** A Redis that stays away is said once in so long. */
 const SAY_AGAIN_MS = 30_000;
 
@@ -45,7 +50,7 @@ export function openSharedState(options: SharedStateOptions): SharedState {
   const { connection, redisUrl, process, directory, balancer, registry, log } = options;
   if (redisUrl === undefined || redisUrl === '') {
     const { store, feed } = linkStore(connection, balancer.report);
-    const limits = guardLimits(linkLimits(connection), { registry, log });
+    const limits = guardLimits(linkLimits(connection), { registry, log, longestWaitMs: SUPERVISOR_WAIT_MS });
     return { store, feed, limits, ready: Promise.resolve(), close: async () => limits.close() };
   }
   const redis = openRedis(redisUrl, process, log);
@@ -87,7 +92,14 @@ export function openRedis(url: string, process: string, log: Logger): RedisState
   return { sessions, quotas: createRedisLimits({ redis }), close: closers.close };
 }
 
-export function guardLimits(store: QuotaStore, { registry, log }: { readonly registry: Registry; readonly log: Logger }): GuardedLimits {
+export interface GuardOptions {
+  readonly registry: Registry;
+  readonly log: Logger;
+  /** How long a claim waits for the counters. Default: as for Redis. */
+  readonly longestWaitMs?: number;
+}
+
+export function guardLimits(store: QuotaStore, { registry, log, ...timing }: GuardOptions): GuardedLimits {
   const events = new Counter({
     name: 'mcp_limits_events_total',
     help: 'Claims that were refused without asking (blocked), got no answer in time (failed), were judged by the local share (local) or refused by onOutage (denied), and ends that could not be told (lost).',
@@ -96,6 +108,7 @@ export function guardLimits(store: QuotaStore, { registry, log }: { readonly reg
   });
   const limits = createGuardedLimits({
     store,
+    ...timing,
     onDown: (err) => log.warn({ err }, 'limits are counted locally: the shared counters cannot be reached'),
     onUp: (outageMs) => log.info({ outageMs }, 'limits are shared again'),
     onEvent: (event, count) => events.inc({ event }, count),

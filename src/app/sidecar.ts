@@ -115,7 +115,7 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
     closers.add(() => useLog.close());
     const upstream = createUpstreamClient();
     closers.add(() => upstream.close());
-    const admissions = createAdmissions(limits, (session) => feed.find(session)?.ended === true);
+    const admissions = createAdmissions(limits, { isOver: (session) => feed.find(session)?.ended === true });
     closers.add(() => admissions.close());
     const onTrouble = (err: Error): void => log.error({ err }, 'audit log not written');
     const audit = createAudit({ ...options.audit, process: options.name, onTrouble });

@@ -12,7 +12,7 @@ import { createMemoryStore } from '../session/memory-store.ts';
 import type { SessionStore } from '../session/store.ts';
 import { createClosers } from './closers.ts';
 import type { LinkServerOptions } from './link-server.ts';
-import { guardLimits, openRedis } from './shared-state.ts';
+import { guardLimits, openRedis, SUPERVISOR_WAIT_MS } from './shared-state.ts';
 
 export interface SupervisorState {
   readonly store: SessionStore & IdleSource;
@@ -69,7 +69,7 @@ export async function openSupervisorState({
   store.onChange(journal.append);
   closers.add(() => journal.close());
   const quotas = createMemoryLimits();
-  const limits = guardLimits(quotas, { registry, log });
+  const limits = guardLimits(quotas, { registry, log, longestWaitMs: SUPERVISOR_WAIT_MS });
   closers.add(() => limits.close());
   return {
     store,

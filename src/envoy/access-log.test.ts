@@ -20,7 +20,7 @@ const entry = (facts: object | undefined, more: object = {}) => ({
     response_flags: { upstream_connection_failure: true },
     metadata: {
       filter_metadata: {
-        'envoy.filters.http.ext_authz': struct({ ...(facts ? { facts: JSON.stringify(facts) } : {}), lease: 'end=k run=red' }),
+        'envoy.filters.http.ext_authz': struct({ ...(facts ? { facts: JSON.stringify(facts) } : {}), lease: 'end=k run=red open=blue' }),
         other: struct({ facts: '{"backend":"forged"}' }),
       },
     },
@@ -49,7 +49,7 @@ test('an entry says how its request ended', () => {
       flags: ['upstream_connection_failure'],
       details: 'via_upstream',
       facts: { backend: 'memory', method: 'ping' },
-      lease: { ending: 'k', leased: 'red' },
+      lease: { ending: 'k', leased: 'red', opens: 'blue' },
       interim: false,
     },
   ]);

@@ -31,10 +31,14 @@ export interface FinishedRequest {
   readonly interim: boolean;
 }
 
-/** `ending`: key of the session whose DELETE it is. `leased`: tenant whose place among its requests under way it holds. */
+/**
+ * `ending`: key of the session whose DELETE it is. `leased`: tenant whose place among its requests under way it holds. `opens`: tenant among
+ * whose sessions it has a slot reserved, in case that no session comes of it.
+ */
 export interface Lease {
   readonly ending: string | undefined;
   readonly leased: string | undefined;
+  readonly opens: string | undefined;
 }
 
 /** One message of the log stream; only the first one of a stream says which logger it is. */
@@ -184,7 +188,8 @@ function readMetadataField(reader: ProtoReader, draft: Draft): void {
 
 /** As `leaseText` of check-response.ts writes it. */
 function readLease(text: string): Lease {
-  return { ending: /(?:^| )end=(\S+)/.exec(text)?.[1], leased: /(?:^| )run=(\S+)/.exec(text)?.[1] };
+  const part = (pattern: RegExp): string | undefined => pattern.exec(text)?.[1];
+  return { ending: part(/(?:^| )end=(\S+)/), leased: part(/(?:^| )run=(\S+)/), opens: part(/(?:^| )open=(\S+)/) };
 }
 
 /** Never throws: it runs where a throw would end the stream. */

@@ -51,7 +51,15 @@ describe('a forwarded request', () => {
     corsOrigin: fc.option(text, { nil: undefined }),
     rpcId: fc.option(fc.oneof(text, fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true })), { nil: undefined }),
     facts: fc.record({ backend: text, tool: text }, { requiredKeys: [] }),
-    opening: fc.constant(undefined),
+    opening: fc.option(
+      fc.record({
+        ...{ backend: text, instance: text, issuer: text, subject: text, params: text },
+        tenant: fc.stringMatching(/^[a-z]{1,50}$/),
+        slot: fc.option(text, { nil: undefined }),
+        stateless: fc.boolean(),
+      }),
+      { nil: undefined },
+    ),
     ending: fc.option(fc.stringMatching(/^[\w-]{1,22}$/), { nil: undefined }),
     rateLimit: fc.option(fc.array(header, { maxLength: 2 }), { nil: undefined }),
     leased: fc.option(fc.stringMatching(/^[a-z]{1,50}$/), { nil: undefined }),
@@ -81,8 +89,9 @@ describe('a forwarded request', () => {
         else expect(id).toBeUndefined();
         const added = pairs(wire.ok_response?.response_headers_to_add ?? []);
         for (const [name, value] of decision.rateLimit ?? []) expect(added).toContainEqual([name, value, 2]);
-        const parts = [decision.ending && `end=${decision.ending}`, decision.leased && `run=${decision.leased}`].filter(Boolean);
-        expect(fields['lease']?.stringValue ?? '').toBe(parts.join(' '));
+        const opens = decision.opening?.slot === undefined ? undefined : decision.opening.tenant;
+        const parts = [decision.ending && `end=${decision.ending}`, decision.leased && `run=${decision.leased}`, opens && `open=${opens}`];
+        expect(fields['lease']?.stringValue ?? '').toBe(parts.filter(Boolean).join(' '));
       }),
       { numRuns: 300 },
     );

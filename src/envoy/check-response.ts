@@ -78,15 +78,16 @@ function writeForward(decision: Forward): void {
   writeFacts(decision.facts, entry.facts);
   if (isExact(decision.rpcId)) writeField('rpc_id', decision.rpcId);
   if (decision.opening) writeField('opening', JSON.stringify(decision.opening));
-  const lease = leaseText(decision.ending, decision.leased);
+  const lease = leaseText(decision);
   if (lease !== undefined) writeField('lease', lease);
   writer.end(metadata);
 }
 
 /** What the end of a request settles: read by `readLease`. Neither session keys nor tenants' names hold spaces. */
-function leaseText(ending: string | undefined, leased: string | undefined): string | undefined {
-  if (ending === undefined) return leased === undefined ? undefined : `run=${leased}`;
-  return leased === undefined ? `end=${ending}` : `end=${ending} run=${leased}`;
+function leaseText({ ending, leased, opening }: Forward): string | undefined {
+  const opens = opening?.slot === undefined ? undefined : opening.tenant;
+  if (ending === undefined && opens === undefined) return leased === undefined ? undefined : `run=${leased}`;
+  return [ending && `end=${ending}`, leased && `run=${leased}`, opens && `open=${opens}`].filter(Boolean).join(' ');
 }
 
 /** Everything that `writeSteadyHeaders` and the steady metadata are made of; headers are the same array. */

@@ -163,24 +163,25 @@ describe('sessions in use', () => {
 
   test('are reported together, once each', () => {
     const limits = notedLimits();
-    const admissions = createAdmissions(limits, (session) => session === 'over');
-    const used = (key: string, sessions: number | undefined, method = 'POST') =>
+    const admissions = createAdmissions(limits, { isOver: (session) => session === 'over' });
+    const used = (key: string, sessions: number | undefined, { method = 'POST', idleTimeoutMs = 60_000 } = {}) =>
       admissions.sessionUsed(
         {
           caller: { policy: tenantPolicyOf({ limits: { sessions, concurrentRequests: undefined } }) },
-          backend: { sessions: { idleTimeoutMs: 9 } },
+          backend: { sessions: { idleTimeoutMs } },
           request: { method },
         } as never,
         key as SessionKey,
       );
     for (const key of ['a', 'b', 'over', 'a']) used(key, 5);
-    used('leaving', 5, 'DELETE');
+    used('leaving', 5, { method: 'DELETE' });
+    used('idle again by then', 5, { idleTimeoutMs: 2_000 });
     used('free', undefined);
     expect(limits.kept).toEqual([]);
     vi.advanceTimersByTime(5_000);
     expect(limits.kept).toEqual([
-      { tenant: 'red', session: 'a', idleMs: 9 },
-      { tenant: 'red', session: 'b', idleMs: 9 },
+      { tenant: 'red', session: 'a', idleMs: 55_000 },
+      { tenant: 'red', session: 'b', idleMs: 55_000 },
     ]);
     used('c', 5);
     admissions.close();

@@ -28,17 +28,30 @@ export interface Admissions {
   admit(theCase: Case, opens: boolean, go: (admitted: Case) => Decision | Promise<Decision>): Decision | Promise<Decision>;
   /** A session is in use: it keeps its slot. Cheap enough for every request. */
   sessionUsed(theCase: Case, session: SessionKey): void;
+  /** A session has ended by a decision alone: no server was asked, so no access log entry will say so. */
+  sessionEnded(theCase: Case, session: SessionKey): void;
   close(): void;
 }
 
-/** `isOver`: the session is known to have ended, so that it must not take its slot again because of what was asked just before. */
-export function createAdmissions(limits: Limits, isOver: (session: SessionKey) => boolean = () => false): Admissions {
-  let used = new Map<SessionKey, SlotUse>();
+export interface AdmissionsOptions {
+  /** The session is known to have ended, so that it must not take its slot again because of what was asked just before. */
+  readonly isOver?: (session: SessionKey) => boolean;
+  readonly now?: () => number;
+}
+
+export function createAdmissions(limits: Limits, { isOver = () => false, now = Date.now }: AdmissionsOptions = {}): Admissions {
+  let used = new Map<SessionKey, SlotUse & { readonly at: number }>();
   let timer: NodeJS.Timeout | undefined;
   const report = (): void => {
     clearTimeout(timer);
     timer = undefined;
-    const open = [...used.values()].filter(({ session }) => !isOver(session));
+    const time = now();
+    const open: SlotUse[] = [];
+    for (const { tenant, session, idleMs, at } of used.values()) {
+      // Idle since its last use, not since this report of it: a short slot may have lapsed meanwhile, and must not come back.
+      const left = at + idleMs - time;
+      if (left > 0 && !isOver(session)) open.push({ tenant, session, idleMs: left });
+    }
     if (open.length > 0) limits.keepSlots(open);
     used = new Map();
   };
@@ -48,10 +61,19 @@ export function createAdmissions(limits: Limits, isOver: (session: SessionKey) =
     if (admission?.slot) limits.releaseSlot(admission.tenant, request.id);
   };
 
-  /** A forwarded request holds what it was lent until the access log reports its end. */
+  /** A forwarded request holds what it was lent until the access log reports its end; an answer ends here, and says where the quotas stand. */
   const settled = (theCase: Case, decision: Decision): Decision => {
-    if (decision.kind === 'answer') giveBack(theCase);
-    return decision;
+    if (decision.kind === 'forward') return decision;
+    giveBack(theCase);
+    const { rateLimit } = theCase.admission ?? {};
+    return rateLimit ? { ...decision, headers: [...decision.headers, ...rateLimit] } : decision;
+  };
+
+  /** Envoy never hears of a decision whose client has gone meanwhile, so nobody will report the end of the request. */
+  const settledLate = (theCase: Case, decision: Decision): Decision => {
+    if (!theCase.request.signal.aborted) return settled(theCase, decision);
+    giveBack(theCase);
+    return clientGone(theCase);
   };
 
   const proceed = (
@@ -72,7 +94,7 @@ export function createAdmissions(limits: Limits, isOver: (session: SessionKey) =
       const decision = go(admitted);
       if (!(decision instanceof Promise)) return settled(admitted, decision);
       return decision.then(
-        (known) => settled(admitted, known),
+        (known) => settledLate(admitted, known),
         (error: unknown) => {
           giveBack(admitted);
           throw error;
@@ -91,9 +113,7 @@ export function createAdmissions(limits: Limits, isOver: (session: SessionKey) =
     go: (admitted: Case) => Decision | Promise<Decision>,
   ): Promise<Decision> => {
     const verdict = await waiting;
-    // Nobody will report the end of a request whose client has gone meanwhile: Envoy never heard of its lease.
-    if (!theCase.request.signal.aborted) return proceed(theCase, claim, verdict, go);
-    return proceed(theCase, claim, verdict, (admitted) => bare(499, { ...factsOf(admitted), reason: 'client_gone' }));
+    return proceed(theCase, claim, verdict, theCase.request.signal.aborted ? clientGone : go);
   };
 
   return {
@@ -105,13 +125,18 @@ export function createAdmissions(limits: Limits, isOver: (session: SessionKey) =
     },
     sessionUsed({ caller: { policy }, backend, request }, session) {
       if (policy?.limits.sessions === undefined || request.method === 'DELETE') return;
-      used.set(session, { tenant: policy.name, session, idleMs: backend.sessions.idleTimeoutMs });
+      used.set(session, { tenant: policy.name, session, idleMs: backend.sessions.idleTimeoutMs, at: now() });
       if (used.size >= MAX_COLLECTED) report();
       else timer ??= setTimeout(report, REPORT_MS);
+    },
+    sessionEnded({ caller: { policy } }, session) {
+      if (policy?.limits.sessions !== undefined) limits.releaseSlot(policy.name, session);
     },
     close: report,
   };
 }
+
+const clientGone = (theCase: Case): Answer => bare(499, { ...factsOf(theCase), reason: 'client_gone' });
 
 const CODES = { quota: 'quota_exceeded', concurrency: 'too_many_requests', sessions: 'too_many_sessions' } as const satisfies Record<
   string,

@@ -93,6 +93,7 @@ test('requests under way are limited for whatever is a request, sessions for wha
   const limits = { sessions: 3, concurrentRequests: 2 };
   expect(claim(message('initialize'), { limits }, { opens: true })).toMatchObject({ concurrent: 2, sessions: 3, windows: [] });
   expect(claim(message('ping'), { limits })).toMatchObject({ concurrent: 2, sessions: undefined });
+  expect(claim(message('subscriptions/listen'), { limits })).toBeUndefined();
   expect(claim(notification, { limits })).toBeUndefined();
   expect(claim('', { limits }, { method: 'GET' })).toBeUndefined();
   expect(claim('', { limits }, { method: 'DELETE' })).toBeUndefined();

@@ -32,7 +32,9 @@ export function claimOf({ request, caller, backend, asked }: Case, opens: boolea
   const requests = countRequests(asked);
   if (requests === 0) return undefined;
   const windows = policy.quotas.length === 0 ? [] : windowsOf(policy, caller, backend.name, asked);
-  const { concurrentRequests: concurrent, sessions } = policy.limits;
+  const { concurrentRequests, sessions } = policy.limits;
+  // The GET stream of the modern era: a client that listens is not at work.
+  const concurrent = asked.single?.method === 'subscriptions/listen' ? undefined : concurrentRequests;
   const limitsSessions = opens ? sessions : undefined;
   if (windows.length === 0 && concurrent === undefined && limitsSessions === undefined) return undefined;
   return { requestId: request.id, tenant: policy.name, windows, concurrent, sessions: limitsSessions, onOutage: policy.onOutage };

@@ -115,6 +115,7 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
 
   const recover = async (located: Located, tried: Binding | undefined): Promise<Decision> => {
     const outcome = await recovery.recover(lostRequest(located, tried));
+    if (outcome.kind === 'ended') admissions.sessionEnded(located.theCase, located.grant.key);
     if (!('instance' in outcome)) return answerOf(outcome, located.theCase);
     const { kind, instance, binding } = outcome;
     const recovered = kind === 'bound';

@@ -18,8 +18,8 @@ end
  * Arguments: request id, concurrent or -1, sessions or -1, lease TTL, how long an admission and how long a refusal is remembered,
  * then limit, length and cost of each window.
  *
- * Answers "kind retryAfterMs [remaining resetMs]…" in one string, which is also what is remembered. Kinds: a(dmitted), and what
- * refused: c(oncurrency), s(essions), q(uota). The order of the checks is the contract's: concurrency, sessions, windows.
+ * Answers "kind retryAfterMs [remaining resetMs]…" in one string, which is also what is remembered; Lua writes numbers of up to 14
+ * digits as they are. Kinds: a(dmitted), and what refused: c(oncurrency), s(essions), q(uota). The order of the checks is the contract's.
  */
 export const ADMIT_SCRIPT = `
 local known = redis.call('GET', KEYS[1])
@@ -33,7 +33,7 @@ for i = 4, #KEYS do
   local at = 7 + (i - 4) * 3
   local length = tonumber(ARGV[at + 1])
   local number = math.floor(now / length)
-  local key = KEYS[i] .. ':' .. string.format('%.0f', number)
+  local key = KEYS[i] .. ':' .. number
   keys[#keys + 1] = key
   windows[#windows + 1] = { key = key, limit = tonumber(ARGV[at]), cost = tonumber(ARGV[at + 2]), reset = (number + 1) * length - now }
 end
@@ -76,13 +76,10 @@ if kind == 'a' then
   end
 end
 
-local answer = { kind, kind == 'q' and wait or 0 }
+local text = kind .. ' ' .. (kind == 'q' and wait or 0)
 for _, window in ipairs(windows) do
-  answer[#answer + 1] = math.max(0, window.limit - window.used)
-  answer[#answer + 1] = window.reset
+  text = text .. ' ' .. math.max(0, window.limit - window.used) .. ' ' .. window.reset
 end
-for i = 2, #answer do answer[i] = string.format('%.0f', answer[i]) end
-local text = table.concat(answer, ' ')
 redis.call('SET', KEYS[1], text, 'PX', kind == 'a' and ARGV[5] or ARGV[6])
 return text
 `;

@@ -4,7 +4,7 @@
 const FIRST_PROBE_MS = 50;
 const LONGEST_PROBE_MS = 1_000;
 /** An outage soon after the last one goes on where that one's pauses had got to, so that a flapping store is not asked all the time. */
-const CALM_MS = 5_000;
+const CALM_MS = 1_000;
 
 /** A process starts before it is connected: only when it still is not after so long, that is an outage to speak of. */
 const START_MS = 2_000;

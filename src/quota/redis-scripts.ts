@@ -56,7 +56,7 @@ local answer = { redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf'), redis.call('
 for i = 3, #KEYS do
   local length = tonumber(ARGV[i - 2])
   local number = math.floor(now / length)
-  answer[#answer + 1] = tonumber(redis.call('GET', KEYS[i] .. ':' .. string.format('%.0f', number)) or 0)
+  answer[#answer + 1] = tonumber(redis.call('GET', KEYS[i] .. ':' .. number) or 0)
   answer[#answer + 1] = (number + 1) * length - now
 end
 return answer

@@ -16,7 +16,7 @@ export interface TestIssuer {
   /** From now on a new key signs; the old ones are published still, or not. */
   rotate(old: 'kept' | 'dropped'): Promise<void>;
   /** What becomes of requests for keys. */
-  answer(how: 'ok' | 'error' | 'never'): void;
+  answer(how: 'ok' | 'error' | 'never' | 'garbage'): void;
   /** Requests for keys so far. */
   readonly asked: () => number;
   stop(): Promise<void>;
@@ -27,7 +27,7 @@ export async function startIssuer(spec: Readonly<Record<string, unknown>> = {}):
   let generation = 1;
   let signing: TestKey = await createTestKey('ES256', 'key-1');
   let published: readonly TestKey[] = [signing];
-  let how: 'ok' | 'error' | 'never' = 'ok';
+  let how: Parameters<TestIssuer['answer']>[0] = 'ok';
   let asked = 0;
   const server = createServer((request, response) => {
     if (request.url === '/.well-known/openid-configuration') {
@@ -35,6 +35,7 @@ export async function startIssuer(spec: Readonly<Record<string, unknown>> = {}):
     } else if (request.url === '/keys') {
       asked += 1;
       if (how === 'error') response.writeHead(500).end();
+      else if (how === 'garbage') response.end('<html>');
       else if (how === 'ok') response.end(JSON.stringify({ keys: published.map(({ jwk }) => jwk) }));
     } else response.writeHead(404).end();
   });

@@ -40,8 +40,11 @@ export interface RedisServerOptions {
 
 export async function startRedis({ password }: RedisServerOptions = {}): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'redis-'));
-  let child: ChildProcess;
+  let child: ChildProcess | undefined;
   let port = 0;
+  // A test process that fails on its way leaves no server behind.
+  const killAtExit = (): void => void child?.kill('SIGKILL');
+  process.once('exit', killAtExit);
 
   const ask = async (command: string, ...args: readonly string[]): Promise<unknown> => {
     const redis = new Redis({
@@ -88,9 +91,10 @@ export async function startRedis({ password }: RedisServerOptions = {}): Promise
   };
 
   const kill = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
+    const running = child;
+    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const gone = new Promise((resolve) => running.once('exit', resolve));
+    running.kill('SIGKILL');
     await gone;
   };
 
@@ -116,8 +120,8 @@ export async function startRedis({ password }: RedisServerOptions = {}): Promise
     async resetCounts() {
       await ask('config', 'resetstat');
     },
-    pause: () => void child.kill('SIGSTOP'),
-    resume: () => void child.kill('SIGCONT'),
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
     kill,
     async restart() {
       await kill();
@@ -129,6 +133,7 @@ export async function startRedis({ password }: RedisServerOptions = {}): Promise
     ask,
     async stop() {
       await kill();
+      process.off('exit', killAtExit);
       rmSync(folder, { recursive: true, force: true });
     },
   };
