@@ -1,6 +1,7 @@
 // What a request asks of its tenant's limits: which quotas apply to it, how often it counts, and under which counters.
 
 import { createHash } from 'node:crypto';
+import { formatDuration } from '../config/durations.ts';
 import { globMatches } from '../core/tool-rules.ts';
 import type { TenantPolicy, TenantQuota } from '../directory/snapshot.ts';
 import type { Claim, WindowLimit } from '../quota/limits.ts';
@@ -98,7 +99,7 @@ function preparedQuotas(policy: TenantPolicy): readonly PreparedQuota[] {
   if (known) return known;
   const names = new Map<string, number>();
   const quotas = policy.quotas.map((quota) => {
-    const plain = [quota.scope, durationName(quota.windowMs), quota.backend, quota.tool === undefined ? undefined : 'tool']
+    const plain = [quota.scope, formatDuration(quota.windowMs), quota.backend, quota.tool === undefined ? undefined : 'tool']
       .filter(Boolean)
       .join('-');
     const before = names.get(plain) ?? 0;
@@ -114,15 +115,3 @@ function counterOf({ scope, windowMs, backend = '', tool, countAll }: TenantQuot
   const glob = tool === undefined ? '' : createHash('sha256').update(tool).digest('base64url').slice(0, 16);
   return `${scope}.${windowMs}.${backend}.${glob}.${countAll ? 'all' : 'calls'}`;
 }
-
-function durationName(milliseconds: number): string {
-  for (const [unit, size] of UNITS) if (milliseconds % size === 0) return `${milliseconds / size}${unit}`;
-  return `${milliseconds}ms`;
-}
-
-const UNITS = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1_000],
-] as const;
