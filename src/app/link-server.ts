@@ -24,6 +24,8 @@ export interface LinkServer {
   readonly ready: () => ReadonlySet<string>;
   /** Tells all sidecars of changed keys. */
   publishKeys(keys: readonly RingKey[]): void;
+  /** Tells all sidecars, also those that come later, on which port Envoy listens. */
+  publishPort(port: number): void;
   /** The numbers of every sidecar that answers. */
   metrics(): Promise<MetricsDocument[]>;
   /** Sends all sidecars away at once: nothing reaches them any more. */
@@ -43,6 +45,7 @@ export interface LinkServerOptions {
 export async function startLinkServer({ socket, directory, local, keys, onReady }: LinkServerOptions): Promise<LinkServer> {
   const connections = new Map<MessageConnection, string | undefined>();
   let ring = keys;
+  let listenPort: number | undefined;
   const server = createServer((incoming) => {
     const connection = createMessageConnection(new SocketMessageReader(incoming), new SocketMessageWriter(incoming));
     connections.set(connection, undefined);
@@ -57,6 +60,7 @@ export async function startLinkServer({ socket, directory, local, keys, onReady 
     });
     connection.listen();
     void connection.sendNotification('keys/ring', ringDocument(ring)).catch(() => {});
+    if (listenPort !== undefined) void connection.sendNotification('gateway/port', listenPort).catch(() => {});
     if (local) {
       serveStore(connection, local.store);
       serveLimits(connection, local.quotas);
@@ -74,6 +78,10 @@ export async function startLinkServer({ socket, directory, local, keys, onReady 
     publishKeys(next) {
       ring = next;
       for (const connection of connections.keys()) void connection.sendNotification('keys/ring', ringDocument(next)).catch(() => {});
+    },
+    publishPort(port) {
+      listenPort = port;
+      for (const connection of connections.keys()) void connection.sendNotification('gateway/port', port).catch(() => {});
     },
     async metrics() {
       const answers = [...connections].map(([connection, name]) =>

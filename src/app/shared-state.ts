@@ -97,6 +97,8 @@ export interface GuardOptions {
   readonly log: Logger;
   /** How long a claim waits for the counters. Default: as for Redis. */
   readonly longestWaitMs?: number;
+  /** Whether this process judges requests, and so has a share of them in an outage. Default: it does. */
+  readonly alive?: boolean;
 }
 
 export function guardLimits(store: QuotaStore, { registry, log, ...timing }: GuardOptions): GuardedLimits {

@@ -61,7 +61,7 @@ export interface SidecarOptions {
   readonly logLevel: string;
   readonly issuers: readonly IssuerSpec[];
   readonly adminRoles: readonly string[];
-  readonly publicUrl: PublicUrlRules;
+  readonly publicUrl: Pick<PublicUrlRules, 'publicUrl' | 'trustForwardedHost'>;
   readonly audit: { readonly stdout?: boolean; readonly file?: string };
 }
 
@@ -97,6 +97,10 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
         }
       });
     });
+    let listenPort: number | undefined;
+    connection.onNotification('gateway/port', (port: number) => {
+      listenPort = port;
+    });
     const directory = createDirectory();
     const balancer = createBalancer();
     const registry = new Registry();
@@ -123,7 +127,9 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
     const traces = readTraceSettings(env).settings;
     const tracing = traces && (await startTracing({ settings: traces, process: options.name, log }));
     closers.add(async () => tracing?.close());
-    const { publicUrl, issuers } = options;
+    const { issuers } = options;
+    const namedPorts = new Set(options.hosts.filter((host) => /:\d+$/.test(host)));
+    const publicUrl: PublicUrlRules = { ...options.publicUrl, ownPort: () => listenPort, namedPorts };
     const identity = openIdentity({ issuers, adminRoles: options.adminRoles, publicUrl, registry, log });
     closers.add(() => identity.close());
     const parking = createParking(directory);

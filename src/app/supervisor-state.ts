@@ -46,7 +46,8 @@ export async function openSupervisorState({
   if (settings.redisUrl !== undefined) {
     const { sessions, quotas, close } = openRedis(settings.redisUrl, 'supervisor', log);
     closers.add(close);
-    const limits = guardLimits(quotas, { registry, log });
+    // It judges no requests, so it has no share of them in an outage.
+    const limits = guardLimits(quotas, { registry, log, alive: false });
     closers.add(() => limits.close());
     return {
       store: { ...sessions.store, idle: sessions.idle },
@@ -69,7 +70,7 @@ export async function openSupervisorState({
   store.onChange(journal.append);
   closers.add(() => journal.close());
   const quotas = createMemoryLimits();
-  const limits = guardLimits(quotas, { registry, log, longestWaitMs: SUPERVISOR_WAIT_MS });
+  const limits = guardLimits(quotas, { registry, log, longestWaitMs: SUPERVISOR_WAIT_MS, alive: false });
   closers.add(() => limits.close());
   return {
     store,

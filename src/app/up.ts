@@ -30,7 +30,7 @@ import { openControl } from './control.ts';
 import { startEnvoy } from './envoy-runner.ts';
 import { openHome } from './home.ts';
 import { startLinkServer } from './link-server.ts';
-import type { SidecarOptions } from './sidecar.ts';
+import { auditTarget, hostOfOwnCalls, servedHosts, sidecarOptions } from './sidecar-options.ts';
 import { supervise } from './supervised.ts';
 import { openSupervisorState } from './supervisor-state.ts';
 
@@ -92,7 +92,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     const { store, limits } = state;
     const upstream = createUpstreamClient();
     closers.add(() => upstream.close());
-    const authority = (): string => formatAddress(settings.listen);
+    const authority = (): string => hostOfOwnCalls(settings);
     const sweeping = setInterval(() => {
       state.sweep();
       void sweepIdleSessions({ store, directory, call: upstream.call, authority, log });
@@ -206,6 +206,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       },
       signal,
     );
+    link.publishPort(envoy.address.port);
     closers.add(() => envoy.stop());
     closers.add(() => envoy.drain(hurry));
     out.progress({ step: 'Envoy', state: 'done', detail: envoyBinary.version });
@@ -268,30 +269,4 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
   } finally {
     await closers.close();
   }
-}
-
-function sidecarOptions(sidecar: { name: string; grpc: string; http: string }, link: string, settings: Settings): SidecarOptions {
-  return {
-    ...sidecar,
-    link,
-    hosts: servedHosts(settings),
-    origins: settings.allowedOrigins.filter((origin) => origin !== 'loopback'),
-    loopbackOrigins: settings.allowedOrigins.includes('loopback'),
-    onRevocationOutage: settings.onRevocationOutage ?? (settings.issuers.length > 0 ? 'deny' : 'allow'),
-    logLevel: settings.logLevel,
-    issuers: settings.issuers,
-    adminRoles: settings.adminRoles,
-    publicUrl: { publicUrl: settings.publicUrl, trustForwardedHost: settings.trustedProxies > 0 },
-    audit: auditTarget(settings),
-  };
-}
-
-function auditTarget({ auditLog }: Settings): SidecarOptions['audit'] {
-  if (auditLog === undefined) return {};
-  return auditLog === 'stdout' ? { stdout: true } : { file: auditLog };
-}
-
-/** Names that clients may use besides the loopback ones. */
-function servedHosts({ allowedHosts, publicUrl }: Settings): string[] {
-  return publicUrl === undefined ? [...allowedHosts] : [...allowedHosts, new URL(publicUrl).hostname];
 }

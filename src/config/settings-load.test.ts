@@ -53,7 +53,7 @@ describe('defaults', () => {
       logFile: undefined,
       publicUrl: undefined,
       allowedHosts: [],
-      allowedOrigins: ['loopback'],
+      allowedOrigins: undefined,
       issuers: [],
       adminRoles: ['mcp.admin'],
       redisUrl: undefined,
@@ -65,7 +65,7 @@ describe('defaults', () => {
       drainTimeoutMs: 10_000,
     });
     expect(warnings).toEqual([]);
-    for (const value of [settings, settings.listen, settings.allowedOrigins]) expect(Object.isFrozen(value)).toBe(true);
+    for (const value of [settings, settings.listen, settings.allowedHosts]) expect(Object.isFrozen(value)).toBe(true);
   });
 
   it('follow home and the XDG cache folder', () => {

@@ -117,10 +117,9 @@ export const settingsTable = {
     doc: 'Host names that requests may carry besides `localhost`, `127.0.0.1` and `[::1]`.',
     parse: list(hostName),
   }),
-  allowedOrigins: setting({
+  allowedOrigins: optional({
     env: 'MCP_GATEWAY_ALLOWED_ORIGINS',
-    fallback: 'loopback',
-    doc: 'Web origins whose pages may call the gateway; `loopback` stands for `localhost`, `127.0.0.1` and `[::1]` on every port.',
+    doc: 'Web origins whose pages may call the gateway; `loopback` stands for `localhost`, `127.0.0.1` and `[::1]` on every port. Unset: `loopback` as long as no tokens are asked for, else none.',
     parse: list(origin),
   }),
   issuers: setting<readonly IssuerSpec[]>({

@@ -25,7 +25,7 @@ export const reasons = {
     status: 404,
     rpcCode: -32000,
     message: 'Not found: no such backend',
-    doc: 'No MCPBackend has this name, or the caller may not know of it.',
+    doc: 'No MCPBackend has this name.',
   },
   legacy_sse_transport: {
     status: 404,
@@ -62,6 +62,12 @@ export const reasons = {
     rpcCode: -32000,
     message: 'Unauthorized: the token is not accepted',
     doc: 'The token is malformed, expired, not signed by a configured issuer, or for another audience. The log line `token refused` with the same request id says which.',
+  },
+  token_in_query: {
+    status: 400,
+    rpcCode: -32600,
+    message: 'Invalid Request: a token in the URL is not accepted, send it in the Authorization header',
+    doc: 'The query holds `access_token`: it would stand in logs, and travel to the server.',
   },
   keys_unavailable: {
     status: 503,
@@ -121,8 +127,8 @@ export const reasons = {
   body_too_large: {
     status: 413,
     rpcCode: -32000,
-    message: 'Payload Too Large: a tool rule is in force and the body is larger than what can be checked (1 MiB)',
-    doc: 'A rule on tools decides only on a complete body. Larger bodies pass where no rule is in force.',
+    message: 'Payload Too Large: the body is larger than what can be checked (1 MiB)',
+    doc: 'A rule on tools, and a quota, decides only on a complete body. Larger bodies pass where none is in force, but for `initialize`.',
   },
   session_not_found: {
     status: 404,

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mapSseData } from './sse.ts';
+import { mapSseData, withoutEventIds } from './sse.ts';
 
 const RUNS = { seed: 20260728, numRuns: 600 };
 
@@ -122,4 +122,15 @@ describe('any stream', () => {
       RUNS,
     );
   });
+});
+
+test.each([
+  ['id: 1\ndata: a\n\n', 'data: a\n\n'],
+  ['id\ndata: a\nid:2\n\n', 'data: a\n\n'],
+  ['\ufeffid: 1\r\ndata: a\r\nretry: 5\r\n\r\n', 'data: a\r\n\r\n'],
+  [': id: 1\nidea: x\ndata: id: 1\n\nid: 9', ': id: 1\nidea: x\ndata: id: 1\n\n'],
+  ['data: a\n\n', 'data: a\n\n'],
+  ['', ''],
+])('without what a client could resume by: %j', (text, expected) => {
+  expect(withoutEventIds(Buffer.from(text)).toString()).toBe(expected);
 });

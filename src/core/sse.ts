@@ -55,6 +55,21 @@ export function mapSseData(bytes: Buffer, change: (data: Buffer, type: string) =
   return copied === 0 ? bytes : Buffer.concat([...pieces, bytes.subarray(copied)]);
 }
 
+/**
+ * Takes out the lines by which a client could come back for more (`id`, `retry`): for a stream that is given whole, and whose server would
+ * answer a request to resume it with what was taken out of it.
+ */
+export function withoutEventIds(bytes: Buffer): Buffer {
+  const kept: Buffer[] = [];
+  for (let pos = startsWithBom(bytes) ? BOM.length : 0; pos < bytes.length; ) {
+    const line = lineAt(bytes, pos);
+    pos = line.next;
+    const text = bytes.subarray(line.start, line.end);
+    if (fieldValue(text, 'id') === undefined && fieldValue(text, 'retry') === undefined) kept.push(bytes.subarray(line.start, line.next));
+  }
+  return Buffer.concat(kept);
+}
+
 function lineAt(bytes: Buffer, start: number): Line {
   let end = start;
   while (end < bytes.length && bytes[end] !== LF && bytes[end] !== CR) end += 1;

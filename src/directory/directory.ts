@@ -25,6 +25,12 @@ export function createDirectory(): Directory {
     for (const listener of [...listeners]) listener(current);
   };
 
+  /** The same tenants stay the same objects: callers, tickets and prepared rules are remembered by them. */
+  const unlessSame = (tenants: readonly TenantPolicy[]): readonly TenantPolicy[] => {
+    const next = inOrder(tenants);
+    return JSON.stringify(next) === JSON.stringify(current.tenants) ? current.tenants : next;
+  };
+
   const edit = (change: (backends: Map<BackendName, Backend>) => void): void => {
     const backends = new Map(current.backends);
     change(backends);
@@ -39,8 +45,8 @@ export function createDirectory(): Directory {
   return {
     snapshot: () => current,
     onChange,
-    replace: ({ backends, tenants }) => publish(new Map(backends.map((backend) => [backend.name, backend])), inOrder(tenants)),
-    putTenants: (tenants) => publish(current.backends, inOrder(tenants)),
+    replace: ({ backends, tenants }) => publish(new Map(backends.map((backend) => [backend.name, backend])), unlessSame(tenants)),
+    putTenants: (tenants) => publish(current.backends, unlessSame(tenants)),
     putBackend: (policy) =>
       edit((backends) => {
         backends.set(policy.name, { ...policy, instances: backends.get(policy.name)?.instances ?? [] });

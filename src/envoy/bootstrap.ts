@@ -85,7 +85,7 @@ function serveOnly(hosts: readonly string[], routes: { virtual_hosts: object[] }
   const { status, message, rpcCode: code } = reasonOf('host_not_allowed');
   const body = JSON.stringify({ jsonrpc: '2.0', id: null, error: { code, message } });
   routes.virtual_hosts = [
-    { ...served, domains: hosts.flatMap((host) => [host, `${host}:*`]) },
+    { ...served, domains: hosts.flatMap((host) => (/:\d+$/.test(host) ? [host] : [host, `${host}:*`])) },
     {
       name: 'other-hosts',
       domains: ['*'],

@@ -194,6 +194,32 @@ describe('no instance', () => {
   });
 });
 
+test('whose rules have changed while the request waited: the new ones count', async () => {
+  const world = decisionWorld({ backends: [backendOf({ instances: [] })] });
+  const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}';
+  const decision = world.authorize(requestOf({ body: call, headers: { protocolVersion: '2025-11-25' } }));
+  world.directory.putBackend(backendOf({ tools: { allow: ['*'], deny: ['drop'] } }));
+  world.directory.putInstances(backendOf().name, [instanceOf('i1')]);
+  expect(summary(await decision)).toBe('200 tool_not_allowed');
+});
+
+describe('an initialize that would open what nobody could use is refused', () => {
+  const initialize = '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}';
+  const decide = (request: Parameters<typeof requestOf>[0], options: DecisionOptions = {}) =>
+    decisionWorld(options).authorize(requestOf(request));
+
+  test('under the header of a version without sessions', async () => {
+    expect(summary(await decide({ body: initialize, headers: { protocolVersion: '2026-07-28' } }))).toBe('400 header_mismatch');
+    expect(summary(await decide({ body: initialize, headers: { protocolVersion: '2025-11-25' } }))).toMatch(/^initialize-1 /);
+  });
+
+  test('when it is not known to its end, unless there are no sessions', async () => {
+    const cut = { body: initialize.slice(0, -1), bodyComplete: false };
+    expect(summary(await decide(cut))).toBe('413 body_too_large');
+    expect(summary(await decide(cut, { backends: [backendOf({ affinity: 'none' })] }))).toMatch(/^stateless-1 /);
+  });
+});
+
 test('a bug is an answer: nothing is thrown, and nothing opens', async () => {
   const identify = vi.fn<() => never>(() => {
     throw new Error('bug');

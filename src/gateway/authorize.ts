@@ -12,12 +12,12 @@ import type { TicketWriter } from '../session/ticket.ts';
 import type { UseLog } from '../session/use-log.ts';
 import type { Admissions } from './admission.ts';
 import { NOTHING_ASKED, readBody } from './body.ts';
-import { type Caller, type Identify, refuseScopes } from './caller.ts';
+import { type Caller, type Identify, refuseAccess, refuseScopes } from './caller.ts';
 import { type Case, factsOf } from './case.ts';
 import { hasQuotas } from './claim.ts';
 import { allReplayable, forward } from './forward.ts';
 import { openingOf } from './opening.ts';
-import type { Parking } from './parking.ts';
+import { type Parking, parkedAs } from './parking.ts';
 import type { PublicUrlRules } from './public-url.ts';
 import { acceptRebound } from './rebound.ts';
 import type { Recovery } from './recover.ts';
@@ -81,6 +81,8 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
     }
     const theCase: Case = { request, shaped, backend, caller, asked, admission: undefined };
     trail.known = theCase;
+    const unopenable = refuseOpening(theCase);
+    if (unopenable) return unopenable;
     const { sessionId } = request.headers;
     if (sessionId !== undefined && !shaped.modern && backend.affinity === 'session')
       return continueSession(theCase, sessionId as SealedSessionId);
@@ -96,9 +98,13 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
 
   const beginLater = async (theCase: Case, opens: boolean): Promise<Decision> => {
     const { backend, request, shaped, asked } = theCase;
-    const found = await parking.wait(backend.name, backend.startTimeoutMs, undefined, request.signal);
+    const found = await parking.wait(backend.name, backend.startTimeoutMs, parkedAs(theCase.caller), request.signal);
     const instance = typeof found === 'string' ? undefined : balancer.pick(found, opens);
-    if (typeof found !== 'string' && instance) return send({ ...theCase, backend: found }, instance);
+    if (typeof found !== 'string' && instance) {
+      const later: Case = { ...theCase, backend: found };
+      // A minute has passed, in which the rules may have changed.
+      return refuseAccess(later) ?? refuseTools(later) ?? refuseScopes(later, publicUrl) ?? send(later, instance);
+    }
     const code = typeof found === 'string' ? found : 'no_instance';
     return refuseCapacity(code, asked.single?.method, { rpcId: asked.single?.id, facts: factsOf(theCase), modern: shaped.modern });
   };
@@ -176,8 +182,20 @@ function isRuled(caller: Caller, backend: Backend): boolean {
   return !caller.local && (backend.access?.toolScopes.length ?? 0) > 0;
 }
 
-function opensSession({ asked, backend, shaped }: Case): boolean {
-  return asked.single?.method === 'initialize' && backend.affinity === 'session' && !shaped.modern;
+function opensSession({ asked, backend }: Case): boolean {
+  return asked.single?.method === 'initialize' && backend.affinity === 'session';
+}
+
+/** An `initialize` that would open a session on its server which nobody could use, and no limit would count. */
+function refuseOpening(theCase: Case): Answer | undefined {
+  const { asked, shaped } = theCase;
+  if (!opensSession(theCase)) return undefined;
+  const options = { rpcId: asked.single?.id, facts: factsOf(theCase) };
+  if (!asked.complete) return refuse('body_too_large', options);
+  // Servers exempt it from the check of this header: there are no sessions in the era that it names.
+  const message =
+    'Bad Request: initialize belongs to the versions before 2026-07-28, but the MCP-Protocol-Version header names a later one';
+  return shaped.modern ? refuse('header_mismatch', { ...options, message }) : undefined;
 }
 
 function withCors(decision: Decision, request: GatewayRequest, edge: EdgeRules): Decision {

@@ -9,9 +9,11 @@ import type { AccessRules, Backend, TenantPolicy } from '../directory/snapshot.t
 import type { Identity, TokenFault } from '../identity/identity.ts';
 import { readBody } from './body.ts';
 import { type Caller, createIdentify, createLocalIdentify, refuseScopes } from './caller.ts';
+import type { PublicUrlRules } from './public-url.ts';
 import type { Answer } from './request.ts';
 
-const publicUrl = { publicUrl: 'https://gw.example.com', trustForwardedHost: false };
+const ownPort = () => 8080;
+const publicUrl = { publicUrl: 'https://gw.example.com', trustForwardedHost: false, ownPort, namedPorts: new Set<string>() };
 const metadata = 'resource_metadata="https://gw.example.com/.well-known/oauth-protected-resource/adapters/memory/mcp"';
 const access = (over: Partial<AccessRules> = {}): AccessRules => ({ tenants: ['*'], roles: [], scopes: [], toolScopes: [], ...over });
 
@@ -20,7 +22,7 @@ interface Situation {
   readonly backend?: Backend | undefined;
   readonly tenants?: readonly TenantPolicy[];
   readonly authorization?: string | undefined;
-  readonly urls?: typeof publicUrl | { publicUrl: undefined; trustForwardedHost: boolean };
+  readonly urls?: PublicUrlRules;
   readonly request?: RequestOptions;
 }
 
@@ -45,7 +47,7 @@ const challengeOf = async (situation: Situation): Promise<string | undefined> =>
 describe('a token', () => {
   test.each([
     ['is missing', { authorization: undefined }, '401 token_missing', `Bearer ${metadata}`],
-    ['is no bearer token', { authorization: 'Basic abc' }, '401 token_invalid', `Bearer ${metadata}, error="invalid_token"`],
+    ['is of another scheme', { authorization: 'Basic abc' }, '401 token_missing', `Bearer ${metadata}`],
     ['is empty', { authorization: 'Bearer ' }, '401 token_invalid', `Bearer ${metadata}, error="invalid_token"`],
     ['holds a space', { authorization: 'Bearer a b' }, '401 token_invalid', `Bearer ${metadata}, error="invalid_token"`],
     [
@@ -90,11 +92,33 @@ describe('a token', () => {
   test('is for the URL that the client used, where none is configured; a forwarded Host counts only from a trusted proxy', async () => {
     const identity = identityOf({ listedAudience: false, audiences: ['https://mcp.lan'] });
     const request = { scheme: 'https', authority: 'localhost:8080', headers: { forwardedHost: 'MCP.lan, inner' } };
-    const urls = (trustForwardedHost: boolean) => ({ publicUrl: undefined, trustForwardedHost });
+    const urls = (trustForwardedHost: boolean) => ({
+      ...{ publicUrl: undefined, trustForwardedHost, ownPort: () => 443, namedPorts: new Set<string>() },
+    });
     expect(await outcome({ identity, request, urls: urls(true) })).toBe('default ann');
     expect(await outcome({ identity, request, urls: urls(false) })).toBe('401 token_invalid');
     const direct = { scheme: 'https', authority: 'MCP.lan' };
     expect(await outcome({ identity, request: direct, urls: urls(false) })).toBe('default ann');
+  });
+
+  test.each([
+    ['localhost:8080', 'default ann'],
+    ['localhost:1234', '401 token_invalid'],
+    ['localhost', '401 token_invalid'],
+    ['localhost:9443', 'default ann'],
+  ])('for the URL of another server on this machine is not for this one: Host %s', async (authority, expected) => {
+    const identity = identityOf({ listedAudience: false, audiences: [`http://${authority}`] });
+    const urls = { publicUrl: undefined, trustForwardedHost: false, ownPort, namedPorts: new Set(['localhost:9443']) };
+    expect(await outcome({ identity, request: { authority }, urls })).toBe(expected);
+    // What the issuer lists does not depend on it.
+    expect(await outcome({ request: { authority }, urls })).toBe('default ann');
+  });
+
+  test('in the query is refused, with a good one in the header or without', async () => {
+    for (const query of ['access_token=x', 'a=1&access%5Ftoken=', 'access_token']) {
+      expect(await outcome({ request: { path: `/adapters/memory/mcp?${query}` } })).toBe('400 token_in_query');
+    }
+    expect(await outcome({ request: { path: '/adapters/memory/mcp?token=access_token' } })).toBe('default ann');
   });
 
   test('missing for a name that is not declared: the same challenge as for one that is', async () => {

@@ -3,13 +3,14 @@
 import type { Logger } from 'pino';
 import type { TenantId } from '../core/ids.ts';
 import { hasScopes, missingScopes } from '../core/scopes.ts';
+import { queryOf } from '../core/url-query.ts';
 import type { Backend, Snapshot, TenantPolicy } from '../directory/snapshot.ts';
 import type { Identity, TokenFault, TokenVerifier } from '../identity/identity.ts';
 import { createPrincipal, localCaller, type Principal } from '../identity/principal.ts';
 import { tenantOf } from '../identity/tenant.ts';
 import { type Case, factsOf } from './case.ts';
 import { askForScopes, challenge } from './challenge.ts';
-import { addressedBy, baseUrlOf, endpointUrl, type PublicUrlRules } from './public-url.ts';
+import { addressedBy, baseUrlOf, endpointUrl, isOwnUrl, type PublicUrlRules } from './public-url.ts';
 import { refuse } from './refusal.ts';
 import type { Answer, GatewayRequest, RequestFacts } from './request.ts';
 
@@ -30,6 +31,7 @@ export type Identify = (
 
 const DEFAULT_TENANT = 'default' as TenantId;
 /** RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). */
+const BEARER_SCHEME = /^bearer(?: |$)/i;
 const BEARER = /^bearer +([A-Za-z0-9._~+/=-]+)$/i;
 
 /** The local mode: everyone on this machine who reaches the listener. An MCPTenant named `default` gives them limits. */
@@ -70,7 +72,7 @@ export function createIdentify({ verifier, adminRoles, publicUrl, log }: Identif
     if ('kind' in verified) return rejected(request, backend, verified);
     const base = baseUrlOf(addressedBy(request), publicUrl);
     const facts = factsBefore(backend, verified);
-    if (!isFor(verified, base, backend)) {
+    if (!isFor(verified, isOwnUrl(addressedBy(request), publicUrl) ? base : undefined, backend)) {
       const { audiences } = verified;
       log.info({ requestId: request.id, reason: 'wrong_audience', audiences: audiences.slice(0, 8), wanted: base }, 'token refused');
       return challenge('token_invalid', { base, ...wanted(backend, request), facts });
@@ -93,7 +95,10 @@ export function createIdentify({ verifier, adminRoles, publicUrl, log }: Identif
 
   return (request, backend, snapshot) => {
     const { authorization } = request.headers;
-    if (authorization === undefined) {
+    // It would go on to the server in the path. RFC 6750, section 2.3, and MCP forbid it to clients.
+    if (hasTokenInQuery(request.path)) return refuse('token_in_query', { facts: { backend: backend?.name } });
+    // Other schemes say as little as no header: a client that is told of an error would not log in (RFC 6750, section 3.1).
+    if (authorization === undefined || !BEARER_SCHEME.test(authorization)) {
       const base = baseUrlOf(addressedBy(request), publicUrl);
       return challenge('token_missing', { base, ...wanted(backend, request), facts: { backend: backend?.name } });
     }
@@ -105,7 +110,12 @@ export function createIdentify({ verifier, adminRoles, publicUrl, log }: Identif
   };
 }
 
-/** A name that is not declared gets the same challenge as one that is: who has no token learns nothing. */
+function hasTokenInQuery(path: string): boolean {
+  const query = queryOf(path);
+  return query !== '' && new URLSearchParams(query).has('access_token');
+}
+
+/** A name that is not declared gets a challenge like one that is: who has no token learns at most which scopes are asked for. */
 function wanted(backend: Backend | undefined, { path }: GatewayRequest): { readonly backend: string; readonly scopes: readonly string[] } {
   return { backend: backend?.name ?? path.split('/')[2] ?? '', scopes: backend?.access?.scopes ?? [] };
 }
@@ -124,12 +134,18 @@ function makeCaller(identity: Identity, tenants: readonly TenantPolicy[], adminR
   return { ...createPrincipal({ issuer, subject, tenant, roles, scopes }), policy, admin, local: false };
 }
 
-/** One for the gateway opens every backend, one for a backend's own URL only that one (RFC 8707). */
-function isFor({ listedAudience, audiences }: Identity, base: string, backend: Backend | undefined): boolean {
-  if (listedAudience) return true;
+/** `base`: the gateway's own URL; undefined when the request came under another. A token for the gateway opens every backend, one for a backend's own URL only that one (RFC 8707). */
+function isFor({ listedAudience, audiences }: Identity, base: string | undefined, backend: Backend | undefined): boolean {
+  if (listedAudience || base === undefined) return listedAudience;
   return audiences.some(
     (audience) => audience === base || audience === `${base}/` || (backend !== undefined && audience === endpointUrl(base, backend.name)),
   );
+}
+
+/** The refusal of a caller for whom this backend is not (any more). */
+export function refuseAccess(theCase: Case): Answer | undefined {
+  const { caller, backend } = theCase;
+  return caller.local || mayUse(caller, backend) ? undefined : refuse('backend_forbidden', { facts: factsOf(theCase) });
 }
 
 function mayUse(caller: Caller, { access, creator }: Backend): boolean {

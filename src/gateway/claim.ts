@@ -2,12 +2,21 @@
 
 import { createHash } from 'node:crypto';
 import { formatDuration } from '../config/durations.ts';
+import type { RpcMessage } from '../core/rpc-peek.ts';
 import { globMatches } from '../core/tool-rules.ts';
 import type { TenantPolicy, TenantQuota } from '../directory/snapshot.ts';
 import type { Claim, WindowLimit } from '../quota/limits.ts';
 import type { Asked } from './body.ts';
 import type { Caller } from './caller.ts';
 import type { Case } from './case.ts';
+
+/** The GET stream of the modern era: a client that listens is not at work. */
+const LISTEN = 'subscriptions/listen';
+
+/** Whether a POST with these messages holds a place among the requests under way, where these are limited. */
+export function mayHoldLease(messages: readonly Pick<RpcMessage, 'type' | 'method'>[]): boolean {
+  return messages.some(({ type, method }) => type === 'request' && method !== LISTEN);
+}
 
 interface PreparedQuota extends TenantQuota {
   readonly name: string;
@@ -34,8 +43,7 @@ export function claimOf({ request, caller, backend, asked }: Case, opens: boolea
   if (requests === 0) return undefined;
   const windows = policy.quotas.length === 0 ? [] : windowsOf(policy, caller, backend.name, asked);
   const { concurrentRequests, sessions } = policy.limits;
-  // The GET stream of the modern era: a client that listens is not at work.
-  const concurrent = asked.single?.method === 'subscriptions/listen' ? undefined : concurrentRequests;
+  const concurrent = asked.single?.method === LISTEN ? undefined : concurrentRequests;
   const limitsSessions = opens ? sessions : undefined;
   if (windows.length === 0 && concurrent === undefined && limitsSessions === undefined) return undefined;
   return { requestId: request.id, tenant: policy.name, windows, concurrent, sessions: limitsSessions, onOutage: policy.onOutage };

@@ -3,6 +3,7 @@
 import type { BackendName } from '../core/ids.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Backend, Instance } from '../directory/snapshot.ts';
+import { localCaller } from '../identity/principal.ts';
 
 /** Clients give up at 60 s; the answer must be there before. */
 const MAX_WAIT_MS = 50_000;
@@ -19,7 +20,11 @@ export interface Parking {
   ): Promise<Backend | 'no_instance' | 'too_many_waiting'>;
 }
 
-/** `caller` of `wait` is undefined where all callers are one (local mode): the limit per caller would be the only one. */
+/** Who a waiting request counts for. Undefined where all callers are one (local mode): the limit per caller would be the only one. */
+export function parkedAs({ issuer, subject }: { readonly issuer: string; readonly subject: string }): string | undefined {
+  return issuer === localCaller.issuer ? undefined : `${issuer}\n${subject}`;
+}
+
 export function createParking(directory: Directory): Parking {
   const perBackend = new Map<string, number>();
   const perCaller = new Map<string, number>();

@@ -7,6 +7,10 @@ export interface PublicUrlRules {
   readonly publicUrl: string | undefined;
   /** A proxy in front names the Host that the client used; from anyone else the header would be a lie that tokens are then bound to. */
   readonly trustForwardedHost: boolean;
+  /** The port that the listener has; undefined while it is not known. */
+  readonly ownPort: () => number | undefined;
+  /** Served hosts that were named with their port: `mcp.example.com:8443`. */
+  readonly namedPorts: ReadonlySet<string>;
 }
 
 /** What the base URL is made of. */
@@ -28,6 +32,19 @@ export function baseUrlOf({ scheme, authority, forwardedHost }: Addressed, rules
 /** The Host that the client used, lower case. A chain of proxies makes a list of the forwarded ones: the first is the client's. */
 export function clientHost(authority: string, forwardedHost: string | undefined): string {
   return (forwardedHost?.split(',')[0]?.trim() ?? authority).toLowerCase();
+}
+
+/**
+ * Whether tokens may be bound to the URL that `baseUrlOf` makes of a request. Where nothing is configured that is the client's own word: a
+ * server on the same machine, under the same name but another port, could pass on the tokens that were made for it.
+ */
+export function isOwnUrl({ scheme, authority, forwardedHost }: Addressed, rules: PublicUrlRules): boolean {
+  if (rules.publicUrl !== undefined) return true;
+  const host = clientHost(authority, rules.trustForwardedHost ? forwardedHost : undefined);
+  if (rules.namedPorts.has(host)) return true;
+  const usual = scheme === 'https' ? 443 : 80;
+  const port = Number(/:(\d{1,5})$/.exec(host)?.[1] ?? usual);
+  return port === rules.ownPort() || (rules.trustForwardedHost && port === usual);
 }
 
 export const addressedBy = ({ scheme, authority, headers }: GatewayRequest): Addressed => ({

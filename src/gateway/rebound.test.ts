@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { backendOf, directoryOf } from '../../test/fakes/backends.ts';
+import { tenantPolicyOf } from '../../test/fakes/callers.ts';
 import { asForward, summary } from '../../test/fakes/decision.ts';
 import { type RequestOptions, requestOf } from '../../test/fakes/requests.ts';
 import { testSealer } from '../../test/fakes/sessions.ts';
@@ -68,6 +69,26 @@ test('a new session that has no id carries none', () => {
   const decision = asForward(accept({ upstreamId: undefined }));
   expect(decision.remove).toContain('mcp-session-id');
   expect(decision.set.map(([name]) => name)).not.toContain('mcp-session-id');
+});
+
+describe('what the tenant lent in pass 1', () => {
+  const directory = directoryOf(backendOf());
+  directory.putTenants([tenantPolicyOf({ name: 'default', limits: { sessions: 5, concurrentRequests: 5 } })]);
+  const body = '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}';
+  const leased = (ticket: Partial<TicketB>) => {
+    const rebound = sealTicketB(sealer, ticketOf(ticket).b, 0);
+    const { leased: tenant, opening } = asForward(
+      acceptRebound(requestOf({ ...base, body, headers: { rebound } }), directory.snapshot(), sealer, 0),
+    );
+    return [tenant, opening?.slot];
+  };
+
+  test('is held until the end of this one; what nobody asked for is not', () => {
+    expect(leased({ charged: true })).toEqual(['default', undefined]);
+    expect(leased({ charged: true, kind: 'initialize', sessionId: undefined })).toEqual(['default', 'r1']);
+    // A GET stream that came back: it never held a place, and must not take one while it is open.
+    expect(leased({ charged: false })).toEqual([undefined, undefined]);
+  });
 });
 
 test('an initialize that was re-picked is sealed for the instance that answers it', () => {

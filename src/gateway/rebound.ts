@@ -26,8 +26,8 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
   if (auth) set.push([auth.header, auth.value]);
   const facts = { ...ticket.facts, instance: ticket.instance, recovered: ticket.moved };
   const initialize = ticket.kind === 'initialize' ? peek(request.body, { complete: request.bodyComplete }) : undefined;
-  // What the tenant lent in pass 1 is still lent: it ends with this pass. Giving back what was not lent does no harm.
-  const limits = snapshot.tenants.find(({ name }) => name === ticket.caller.tenant)?.limits;
+  // What the tenant lent in pass 1 is still lent: it ends with this pass.
+  const limits = ticket.charged ? snapshot.tenants.find(({ name }) => name === ticket.caller.tenant)?.limits : undefined;
   const slot = limits?.sessions === undefined ? undefined : request.id;
   const opening =
     initialize?.kind === 'single' ? openingOf(request, initialize.message, backend, ticket.instance, ticket.caller, slot) : undefined;

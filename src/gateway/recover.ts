@@ -9,7 +9,7 @@ import type { Backend, Instance } from '../directory/snapshot.ts';
 import type { Grant } from '../session/session-id.ts';
 import type { Binding, SessionRecord, SessionStore } from '../session/store.ts';
 import type { TicketCaller } from '../session/ticket.ts';
-import type { Parking } from './parking.ts';
+import { type Parking, parkedAs } from './parking.ts';
 import type { Reopener } from './reopen.ts';
 import { UpstreamUnreachable } from './upstream.ts';
 
@@ -117,7 +117,7 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
     let avoid = request.tried?.instance;
     let failure: unknown;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      const backend = await parking.wait(request.backend.name, request.backend.startTimeoutMs, undefined, signal);
+      const backend = await parking.wait(request.backend.name, request.backend.startTimeoutMs, parkedAs(request.caller), signal);
       if (typeof backend === 'string') return { kind: 'unavailable', code: backend };
       const instance = balancer.pick(backend, true, avoid);
       if (!instance) continue;

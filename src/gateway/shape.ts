@@ -68,7 +68,7 @@ export function shape(request: GatewayRequest, snapshot: Snapshot, rules: EdgeRu
 
 /** Whether requests to this host, which may have a port, are answered. */
 export function isServed(host: string, { hosts }: Pick<EdgeRules, 'hosts'>): boolean {
-  return hosts === undefined || hosts.has(hostName(host));
+  return hosts === undefined || hosts.has(hostName(host)) || hosts.has(host.toLowerCase());
 }
 
 /** The origin to name in CORS headers, when the request comes from an allowed page. */
@@ -80,7 +80,7 @@ export function corsOrigin(origin: string | undefined, rules: EdgeRules): string
 export function corsHeaders(origin: string): (readonly [string, string])[] {
   return [
     ['access-control-allow-origin', origin],
-    ['access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate, Retry-After'],
+    ['access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy'],
     ['vary', 'origin'],
   ];
 }

@@ -56,7 +56,9 @@ describe('a list', () => {
     const stream = `: hi\nid: 1\ndata: {"jsonrpc":"2.0","method":"notifications/message","params":{}}\n\nid: 2\ndata: ${tools}\n\n`;
     const { decision } = await ask(() => ({ headers: { 'content-type': 'text/event-stream' }, body: Buffer.from(stream) }));
     const text = String(decision.kind === 'answer' && decision.body);
-    expect(text).toContain(': hi\nid: 1\n');
+    expect(text).toContain(': hi\ndata:');
+    // From an id the server would give again what was taken out.
+    expect(text).not.toContain('id: 1');
     expect(text).toContain('"read"');
     expect(text).not.toContain('drop');
   });

@@ -2,7 +2,7 @@
 
 import type { SealedSessionId, UpstreamSessionId } from '../core/ids.ts';
 import { filterToolsList } from '../core/list-filter.ts';
-import { mapSseData } from '../core/sse.ts';
+import { mapSseData, withoutEventIds } from '../core/sse.ts';
 import { type CompiledToolRules, compileToolRules, toolAllowed } from '../core/tool-rules.ts';
 import type { Backend, Instance, ToolRules } from '../directory/snapshot.ts';
 import { type Case, factsOf } from './case.ts';
@@ -123,7 +123,8 @@ function filtered(upstream: UpstreamAnswer, theCase: Case, session: ListSession 
   };
   const body = isFiltered(upstream)
     ? isEventStream(upstream)
-      ? mapSseData(upstream.body, (data, type) => (type === 'message' ? filter(data) : data))
+      ? // A server that replays events from an id would give the list as it was before the filter.
+        mapSseData(withoutEventIds(upstream.body), (data, type) => (type === 'message' ? filter(data) : data))
       : filter(upstream.body)
     : upstream.body;
   // What could not be understood could hold a hidden tool.

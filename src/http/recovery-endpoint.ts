@@ -9,8 +9,9 @@ import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Instance } from '../directory/snapshot.ts';
 import { namesOf } from '../gateway/case.ts';
+import { mayHoldLease } from '../gateway/claim.ts';
 import { replyId } from '../gateway/forward.ts';
-import type { Parking } from '../gateway/parking.ts';
+import { type Parking, parkedAs } from '../gateway/parking.ts';
 import type { NotRecovered, Recovery } from '../gateway/recover.ts';
 import { bare, refuse, refuseCapacity } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
@@ -59,6 +60,7 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
         address: instance.address,
         upstreamId,
         moved,
+        charged: request.method === 'POST' && mayHoldLease(messages),
         rpcId: replyId(single?.idValue),
         facts: {
           ...namesOf(messages.length > 1, single),
@@ -108,7 +110,7 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
     // A process that has just died may still be listed for a moment; a live one may have reset a connection, so not for long.
     const soon = AbortSignal.any([signal, AbortSignal.timeout(NEWS_WAIT_MS)]);
     await directory.waitFor(ticket.backend, ({ id, state }) => state === 'ready' && id !== ticket.tried, soon).catch(() => {});
-    const backend = await parking.wait(ticket.backend, known.startTimeoutMs, undefined, signal);
+    const backend = await parking.wait(ticket.backend, known.startTimeoutMs, parkedAs(ticket.caller), signal);
     if (typeof backend === 'string') return refuseCapacity(backend, messages[0]?.method, options);
     const instance = balancer.pick(backend, ticket.kind === 'initialize', ticket.tried);
     return instance

@@ -50,6 +50,8 @@ export interface TicketB extends TicketA {
   readonly upstreamId: UpstreamSessionId | undefined;
   /** False when the session lives where it was, and the request is sent there once more. */
   readonly moved: boolean;
+  /** Whether pass 1 asked the limits of the tenant: what was lent then is still lent. */
+  readonly charged: boolean;
   /** For error replies and the log line of pass 2, which does not read the body again. */
   readonly rpcId: string | number | undefined;
   readonly facts: Readonly<Record<string, string | boolean | undefined>>;

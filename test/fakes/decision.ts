@@ -80,7 +80,7 @@ export function decisionWorld({
     toolHints: createToolHints(upstream, log, () => NOW),
     edge: { hosts: loopbackHosts([]), origins: new Set(), loopbackOrigins: true, trustForwardedHost: false },
     onRevocationOutage: 'deny',
-    publicUrl: { publicUrl: undefined, trustForwardedHost: false },
+    publicUrl: { publicUrl: undefined, trustForwardedHost: false, ownPort: () => 8080, namedPorts: new Set() },
     identify: createLocalIdentify(),
     admissions: createAdmissions(limits),
     audit: undefined,

@@ -18,6 +18,7 @@ export function ticketOf(over: Partial<TicketB> = {}): { a: TicketA; b: TicketB 
     method: 'POST',
     path: '/adapters/memory/mcp?x=1',
     moved: true,
+    charged: true,
     rpcId: 7,
     facts: { backend: 'memory', method: 'tools/call' },
     instance: 'i2' as InstanceId,

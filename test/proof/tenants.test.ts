@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
-import { type TestIssuer, startIssuer } from '../harness/issuer.ts';
+import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { openSession, post, type Session } from '../harness/mcp-http.ts';
 import { serverBackend } from '../harness/resource.ts';
 import { tenant } from '../harness/tenant.ts';
