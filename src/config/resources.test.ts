@@ -211,6 +211,14 @@ describe('MCPTenant', () => {
     });
   });
 
+  it('refuses two quotas that would be one counter', () => {
+    const quotas = ['{ requests: 5, per: 1m }', '{ requests: 9, per: 60s }', '{ requests: 5, per: 1m, scope: subject }'].join(', ');
+    const { problems } = tenant(`{ quotas: [ ${quotas} ] }`);
+    expect(problems.map(({ path, message }) => `${path} ${message}`)).toEqual([
+      'spec.quotas.1 differs from quota 0 in its requests alone: keep the lower one',
+    ]);
+  });
+
   it('refuses what it does not know', () => {
     expect(tenant('{ match: [], quotas: [ { requests: -1, per: 1 } ], more: 1 }').problems.map(({ path }) => path)).toEqual([
       'spec.quotas.0.requests',

@@ -16,6 +16,17 @@ const quota = z.strictObject({
   countAll: z.boolean().default(false),
 });
 
+/** Two that differ in their limit alone would be one counter, charged twice. */
+function refuseTwins(quotas: readonly z.output<typeof quota>[], context: z.RefinementCtx): void {
+  const seen = new Map<string, number>();
+  for (const [at, { requests: _, ...same }] of quotas.entries()) {
+    const key = JSON.stringify([same.per, same.scope, same.backend, same.tool, same.countAll]);
+    const before = seen.get(key);
+    if (before === undefined) seen.set(key, at);
+    else context.addIssue({ code: 'custom', path: [at], message: `differs from quota ${before} in its requests alone: keep the lower one` });
+  }
+}
+
 /** The schema of an MCPTenant's `spec`; durations in milliseconds. */
 export const tenantSpec = z.strictObject({
   priority: z.int().default(0),
@@ -25,7 +36,7 @@ export const tenantSpec = z.strictObject({
     // Without entries: only callers whose issuer's tenant claim names this tenant.
     .default([]),
   tools: toolRules.prefault({}),
-  quotas: z.array(quota).max(MAX_LIST).default([]),
+  quotas: z.array(quota).max(MAX_LIST).default([]).superRefine(refuseTwins),
   limits: z.strictObject({ sessions: z.int().min(0).optional(), concurrentRequests: z.int().min(0).optional() }).prefault({}),
   /** Whether the audit log holds the arguments of this tenant's tool calls. */
   audit: z.strictObject({ arguments: z.boolean().default(false) }).prefault({}),
