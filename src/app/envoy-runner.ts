@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { limited } from '../core/within.ts';
 import { createEnvoyAdmin } from '../envoy/admin.ts';
 import { type BootstrapOptions, renderBootstrap } from '../envoy/bootstrap.ts';
 import type { ChildrenFile } from '../runtime/local/children-file.ts';
@@ -59,7 +60,7 @@ export async function startEnvoy(options: EnvoyRunnerOptions, signal: AbortSigna
     stopGraceMs: STOP_GRACE_MS,
   });
   try {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
+    const deadline = limited(signal, START_TIMEOUT_MS);
     while (!(await admin.ready())) await delay(POLL_MS, undefined, { signal: deadline });
     const address = await admin.listenAddress();
     // A restarted Envoy must listen where the first one did.
@@ -69,7 +70,7 @@ export async function startEnvoy(options: EnvoyRunnerOptions, signal: AbortSigna
       pid: envoy.pid,
       ready: admin.ready,
       async drain(hurry) {
-        const end = AbortSignal.any([hurry, AbortSignal.timeout(Math.max(1, drainTimeoutMs))]);
+        const end = limited(hurry, Math.max(1, drainTimeoutMs));
         try {
           await admin.drain();
           while ((await admin.activeRequests()) > 0) await delay(POLL_MS, undefined, { signal: end });

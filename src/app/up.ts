@@ -10,6 +10,7 @@ import { watchResources } from '../config/resource-watch.ts';
 import { formatProblem } from '../config/resources.ts';
 import type { Settings } from '../config/settings.ts';
 import { formatAddress } from '../config/settings-parsers.ts';
+import { limited } from '../core/within.ts';
 import { createDirectory } from '../directory/directory.ts';
 import { findEnvoy } from '../envoy/binary.ts';
 import { sweepIdleSessions } from '../gateway/idle-sessions.ts';
@@ -172,7 +173,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       await Promise.all(running.map((sidecar) => sidecar.stop()));
     });
     await new Promise<void>((resolve, reject) => {
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(SIDECAR_START_TIMEOUT_MS)]);
+      const deadline = limited(signal, SIDECAR_START_TIMEOUT_MS);
       announceReady = () => link.ready().size >= settings.workers && resolve();
       deadline.addEventListener(
         'abort',
@@ -250,7 +251,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     closers.add(() => home.forget());
     log.info({ url, admin: adminUrl }, 'gateway ready');
 
-    await runtime.whenSettled(AbortSignal.any([signal, AbortSignal.timeout(SETTLE_TIMEOUT_MS)])).catch(() => {});
+    await runtime.whenSettled(limited(signal, SETTLE_TIMEOUT_MS)).catch(() => {});
     if (!signal.aborted) {
       out.ready({
         url,

@@ -1,6 +1,7 @@
 // Holding requests: waiting for an instance of a backend, bounded per backend and per caller.
 
 import type { BackendName } from '../core/ids.ts';
+import { limited } from '../core/within.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Backend, Instance } from '../directory/snapshot.ts';
 import { localCaller } from '../identity/principal.ts';
@@ -38,12 +39,12 @@ export function createParking(directory: Directory): Parking {
       if (caller !== undefined && (perCaller.get(caller) ?? 0) >= MAX_WAITING_PER_CALLER) return 'too_many_waiting';
       add(perBackend, name, 1);
       if (caller !== undefined) add(perCaller, caller, 1);
-      const timeout = AbortSignal.timeout(Math.min(startTimeoutMs, MAX_WAIT_MS));
+      const waiting = limited(signal, Math.min(startTimeoutMs, MAX_WAIT_MS));
       try {
-        const snapshot = await directory.waitFor(name, isReady, AbortSignal.any([signal, timeout]));
+        const snapshot = await directory.waitFor(name, isReady, waiting);
         return snapshot.backends.get(name) ?? 'no_instance';
       } catch (error) {
-        if (timeout.aborted && !signal.aborted) return 'no_instance';
+        if (waiting.aborted && !signal.aborted) return 'no_instance';
         throw error;
       } finally {
         add(perBackend, name, -1);

@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import type { InstanceId, SessionKey, UpstreamSessionId } from '../core/ids.ts';
 import type { RpcMessage } from '../core/rpc-peek.ts';
+import { limited } from '../core/within.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Backend, Instance } from '../directory/snapshot.ts';
@@ -108,7 +109,7 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
 
   /** Waits a little for an instance that has not refused; whether one came, the next attempt finds out. */
   const anotherReady = async ({ name }: Backend, refused: InstanceId, signal: AbortSignal): Promise<void> => {
-    const soon = AbortSignal.any([signal, AbortSignal.timeout(REFUSED_WAIT_MS)]);
+    const soon = limited(signal, REFUSED_WAIT_MS);
     await directory.waitFor(name, ({ id, state }) => state === 'ready' && id !== refused, soon).catch(() => {});
   };
 

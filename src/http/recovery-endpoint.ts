@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { UpstreamSessionId } from '../core/ids.ts';
 import { peek, type RpcMessage } from '../core/rpc-peek.ts';
 import { queryOf } from '../core/url-query.ts';
+import { limited } from '../core/within.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Instance } from '../directory/snapshot.ts';
@@ -108,7 +109,7 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
     const known = directory.snapshot().backends.get(ticket.backend);
     if (!known) return refuse('unknown_backend', options);
     // A process that has just died may still be listed for a moment; a live one may have reset a connection, so not for long.
-    const soon = AbortSignal.any([signal, AbortSignal.timeout(NEWS_WAIT_MS)]);
+    const soon = limited(signal, NEWS_WAIT_MS);
     await directory.waitFor(ticket.backend, ({ id, state }) => state === 'ready' && id !== ticket.tried, soon).catch(() => {});
     const backend = await parking.wait(ticket.backend, known.startTimeoutMs, parkedAs(ticket.caller), signal);
     if (typeof backend === 'string') return refuseCapacity(backend, messages[0]?.method, options);

@@ -2,6 +2,7 @@
 
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { limited } from '../core/within.ts';
 import { type CallUpstream, type UpstreamAnswer, type UpstreamRequest, UpstreamUnreachable } from '../gateway/upstream.ts';
 
 /** Answers above this are cut off as broken: the largest that is read here is a list of tools. */
@@ -36,8 +37,7 @@ function call(request: UpstreamRequest, plain: HttpAgent, tls: HttpsAgent): Prom
   const secure = backend.remote?.tls ?? false;
   const auth = backend.remote?.auth;
   const body = Buffer.from(request.body);
-  const timeout = AbortSignal.timeout(request.timeoutMs);
-  const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+  const signal = request.signal ? limited(request.signal, request.timeoutMs) : AbortSignal.timeout(request.timeoutMs);
   const options = {
     host,
     port,

@@ -5,6 +5,7 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { ImageReference } from '../../config/image-reference.ts';
+import { limited } from '../../core/within.ts';
 import type { ChildrenFile } from './children-file.ts';
 import { type Environment, installerEnvironment } from './environment.ts';
 import { installNpm, npmCommand } from './npm-package.ts';
@@ -89,7 +90,7 @@ export function createPackageStore(options: {
       throw new Error(`${command[0]} cannot be started: ${error.message}`);
     });
     await children.add(group.pid);
-    const signal = AbortSignal.any([closing, AbortSignal.timeout(INSTALL_TIMEOUT_MS)]);
+    const signal = limited(closing, INSTALL_TIMEOUT_MS);
     const stop = (): void => void group.stop();
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) {
