@@ -23,7 +23,8 @@ function refuseTwins(quotas: readonly z.output<typeof quota>[], context: z.Refin
     const key = JSON.stringify([same.per, same.scope, same.backend, same.tool, same.countAll]);
     const before = seen.get(key);
     if (before === undefined) seen.set(key, at);
-    else context.addIssue({ code: 'custom', path: [at], message: `differs from quota ${before} in its requests alone: keep the lower one` });
+    else
+      context.addIssue({ code: 'custom', path: [at], message: `differs from quota ${before} in its requests alone: keep the lower one` });
   }
 }
 

@@ -124,6 +124,12 @@ export const reasons = {
     message: 'Header mismatch',
     doc: 'A modern request (2026-07-28) whose headers and body disagree.',
   },
+  initialize_after_sessions: {
+    status: 404,
+    rpcCode: -32601,
+    message: 'Method not found',
+    doc: '`initialize` under the header of a version without sessions (2026-07-28 and later), to a backend with sessions.',
+  },
   body_too_large: {
     status: 413,
     rpcCode: -32000,

@@ -209,7 +209,7 @@ describe('an initialize that would open what nobody could use is refused', () =>
     decisionWorld(options).authorize(requestOf(request));
 
   test('under the header of a version without sessions', async () => {
-    expect(summary(await decide({ body: initialize, headers: { protocolVersion: '2026-07-28' } }))).toBe('400 header_mismatch');
+    expect(summary(await decide({ body: initialize, headers: { protocolVersion: '2026-07-28' } }))).toBe('404 initialize_after_sessions');
     expect(summary(await decide({ body: initialize, headers: { protocolVersion: '2025-11-25' } }))).toMatch(/^initialize-1 /);
   });
 

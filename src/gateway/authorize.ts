@@ -192,10 +192,8 @@ function refuseOpening(theCase: Case): Answer | undefined {
   if (!opensSession(theCase)) return undefined;
   const options = { rpcId: asked.single?.id, facts: factsOf(theCase) };
   if (!asked.complete) return refuse('body_too_large', options);
-  // Servers exempt it from the check of this header: there are no sessions in the era that it names.
-  const message =
-    'Bad Request: initialize belongs to the versions before 2026-07-28, but the MCP-Protocol-Version header names a later one';
-  return shaped.modern ? refuse('header_mismatch', { ...options, message }) : undefined;
+  // There are no sessions in the era that the header names. Servers of that era say so; earlier ones do not look, and open one.
+  return shaped.modern ? refuse('initialize_after_sessions', options) : undefined;
 }
 
 function withCors(decision: Decision, request: GatewayRequest, edge: EdgeRules): Decision {
