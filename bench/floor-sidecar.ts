@@ -31,6 +31,8 @@ const decisionFor = (way: 'session' | 'initialize', { port }: Pod): Forward => (
   corsOrigin: undefined,
   rpcId: undefined,
   facts: NO_FACTS,
+  rateLimit: undefined,
+  leased: undefined,
   opening: undefined,
   ending: undefined,
 });

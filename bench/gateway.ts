@@ -1,4 +1,4 @@
-// The gateway as users run it, with the benchmark's upstream as its one backend. Its pods serve the other variants too.
+// The gateway as users run it, with the benchmark's upstream as its one backend.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const UPSTREAM = fileURLToPath(new URL('./upstream.ts', import.meta.url));
 const TSX = import.meta.resolve('tsx');
 const REPLICAS = 2;
 const START_TIMEOUT_MS = 60_000;
-const BACKEND = 'bench';
+export const BACKEND = 'bench';
 
 export interface GatewayOptions {
   readonly binary: string;
@@ -18,6 +18,11 @@ export interface GatewayOptions {
   readonly folder: string;
   readonly dist: string;
   readonly settings: BenchSettings;
+  /** Of the backend; undefined as in the local mode. */
+  readonly access?: Readonly<Record<string, unknown>>;
+  /** Resources. */
+  readonly tenants?: readonly unknown[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Gateway {
@@ -29,25 +34,33 @@ export interface Gateway {
 }
 
 /** Starts `mcp-gateway up` with its own home. Resolves when both replicas are ready. */
-export async function startGateway({ binary, folder, dist, settings }: GatewayOptions, signal: AbortSignal): Promise<Gateway> {
+export async function startGateway(options: GatewayOptions, signal: AbortSignal): Promise<Gateway> {
+  const { binary, folder, dist, settings, access, tenants = [], env = {} } = options;
   const home = join(folder, 'home');
   const resources = join(folder, 'resources');
   const podFolder = join(folder, 'pods');
-  for (const path of [home, resources, podFolder]) mkdirSync(path);
+  for (const path of [home, resources, podFolder]) mkdirSync(path, { recursive: true });
   const backend = {
     apiVersion: 'mcpgateway.dev/v1alpha1',
     kind: 'MCPBackend',
     metadata: { name: BACKEND },
-    spec: { image: `exec:${process.execPath}`, args: ['--import', TSX, UPSTREAM, '$(PORT)', podFolder], replicas: REPLICAS },
+    spec: {
+      image: `exec:${process.execPath}`,
+      args: ['--import', TSX, UPSTREAM, '$(PORT)', podFolder],
+      replicas: REPLICAS,
+      ...(access && { access }),
+    },
   };
-  writeFileSync(join(resources, 'bench.yaml'), JSON.stringify(backend, null, 2));
+  for (const [number, resource] of [backend, ...tenants].entries()) {
+    writeFileSync(join(resources, `${number}.yaml`), JSON.stringify(resource, null, 2));
+  }
 
   const flags = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--home', home, '--resources', resources];
   const gateway = startProcess(
     {
       name: 'gateway',
       command: [process.execPath, join(dist, 'main.js'), 'up', ...flags, '--workers', String(settings.workers)],
-      env: { ...otherEnvironment(), ENVOY_BIN: binary, MCP_GATEWAY_ENVOY_CONCURRENCY: String(settings.envoyThreads) },
+      env: { ...otherEnvironment(), ENVOY_BIN: binary, MCP_GATEWAY_ENVOY_CONCURRENCY: String(settings.envoyThreads), ...env },
     },
     signal,
   );
@@ -86,7 +99,8 @@ async function readStatus(admin: string): Promise<Status | undefined> {
 
 /** Settings of the user's own gateway would make runs incomparable. */
 function otherEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MCP_GATEWAY_')));
+  const isSetting = (name: string): boolean => name === 'REDIS_URL' || name.startsWith('MCP_GATEWAY_') || name.startsWith('OTEL_');
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isSetting(name)));
 }
 
 function readJson<T>(file: string): T | undefined {

@@ -2,7 +2,7 @@
 
 import { sumCpu } from './cpu-time.ts';
 import { type Caller, startCaller } from './http-caller.ts';
-import { type Call, initializeCall, type Session, type Target, toolCall } from './mcp-calls.ts';
+import { type Call, initializeCalls, type Session, type Target, toolCall } from './mcp-calls.ts';
 
 /** How long the last requests of a phase may take. */
 const LAST_ANSWER_MS = 5_000;
@@ -37,6 +37,8 @@ export interface PhaseOrder {
 export interface PhaseResult {
   readonly kind: 'result';
   readonly answers: number;
+  /** Good answers of the whole phase, warm-up and last ones included. */
+  readonly allAnswers: number;
   readonly seconds: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -70,7 +72,7 @@ async function openSessions({ targets, count }: OpenOrder): Promise<Session[]> {
       };
       for (let connection = 0; connection < OPENING_CONNECTIONS; connection += 1) {
         const target = targets[connection % targets.length] as Target;
-        callers.push(startCaller({ calls: [initializeCall(target, opened)], onAnswer: () => {}, onFailure }));
+        callers.push(startCaller({ calls: initializeCalls(target, opened), onAnswer: () => {}, onFailure }));
       }
     });
   } finally {
@@ -85,7 +87,10 @@ function callsOfConnections({ what, sessions, targets, inFlight }: PhaseOrder): 
   for (let connection = 0; connection < inFlight; connection += 1) {
     const target = targets[connection % targets.length] as Target;
     if (what === 'initialize') {
-      connections.push([initializeCall(target, () => {})]);
+      const calls = initializeCalls(target, () => {});
+      // Not all with the same caller at the same time.
+      const first = connection % calls.length;
+      connections.push([...calls.slice(first), ...calls.slice(0, first)]);
       continue;
     }
     const mine = sessions.filter((session) => session.target.port === target.port);
@@ -101,10 +106,12 @@ function callsOfConnections({ what, sessions, targets, inFlight }: PhaseOrder): 
 async function runPhase(order: PhaseOrder): Promise<PhaseResult> {
   let times = new Float64Array(65_536);
   let answers = 0;
+  let allAnswers = 0;
   let measuring = false;
   let failures = 0;
   const samples: string[] = [];
   const onAnswer = (milliseconds: number): void => {
+    allAnswers += 1;
     if (!measuring || answers === MAX_ANSWERS) return;
     if (answers === times.length) {
       const larger = new Float64Array(times.length * 2);
@@ -136,7 +143,8 @@ async function runPhase(order: PhaseOrder): Promise<PhaseResult> {
     const [from, to] = [before[role], after[role]];
     if (from !== undefined && to !== undefined) cpu[role] = to - from;
   }
-  return { kind: 'result', answers, seconds, p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99), failures, samples, cpu };
+  const [p50Ms, p99Ms] = [quantile(sorted, 0.5), quantile(sorted, 0.99)];
+  return { kind: 'result', answers, allAnswers, seconds, p50Ms, p99Ms, failures, samples, cpu };
 }
 
 function readCpu(pids: PhaseOrder['pids']): Record<string, number | undefined> {

@@ -16,6 +16,8 @@ const PAYLOAD_CHARS = 64;
 export interface Target {
   readonly port: number;
   readonly path: string;
+  /** Bearer tokens of its callers, each of a subject of its own; undefined where nobody asks for one. */
+  readonly tokens?: readonly string[];
 }
 
 export interface Session {
@@ -26,6 +28,8 @@ export interface Session {
   readonly pod: string;
   /** Where requests of this session go. */
   readonly target: Target;
+  /** Of the caller who opened it: nobody else finds it. */
+  readonly token: string | undefined;
 }
 
 /** One kind of request that can be sent again and again with another id. */
@@ -38,13 +42,17 @@ export interface Call {
   wrong(id: number, head: string, body: string): string | undefined;
 }
 
+/** How the answers to a caller with a token begin to say where the quotas stand. */
+const QUOTAS = '\r\nratelimit: "';
+
 let lastId = FIRST_ID;
 
 /** `tools/call` of the tool `echo`, in one session, with a payload that only this session sends. */
 export function toolCall(session: Session, number: number): Call {
   const text = `payload ${number} of ${session.upstreamId} `.padEnd(PAYLOAD_CHARS, 'abcdefghijklmnopqrstuvwxyz').slice(0, PAYLOAD_CHARS);
   const rest = `,"method":"tools/call","params":{"name":"echo","arguments":{"text":"${text}"}}}`;
-  const call = createRequest(session.target, `mcp-session-id: ${session.id}\r\nmcp-protocol-version: 2025-06-18\r\n`, rest);
+  const headers = `${bearer(session.token)}mcp-session-id: ${session.id}\r\nmcp-protocol-version: 2025-06-18\r\n`;
+  const call = createRequest(session.target, headers, rest);
   const result = `,"result":{"content":[{"type":"text","text":"${text}"}],"structuredContent":{"pod":"${session.pod}","session":"${session.upstreamId}"}}}`;
   const header = `\r\nmcp-session-id: ${session.id}\r\n`;
   return {
@@ -53,15 +61,20 @@ export function toolCall(session: Session, number: number): Call {
       if (!head.startsWith('HTTP/1.1 200 ')) return `status: ${head.slice(0, head.indexOf('\r\n'))} ${body.slice(0, 200)}`;
       if (body !== BODY_START + id + result) return `body: ${body.slice(0, 300)}`;
       if (!head.includes(header)) return `session id on the answer: ${head}`;
+      if (session.token !== undefined && !head.includes(QUOTAS)) return `no quotas on the answer: ${head}`;
       return undefined;
     },
   };
 }
 
-/** `initialize`; `opened` gets the session of every good answer. */
-export function initializeCall(target: Target, opened: (session: Session) => void): Call {
+/** `initialize`, one for each caller of the target; `opened` gets the session of every good answer. */
+export function initializeCalls(target: Target, opened: (session: Session) => void): Call[] {
+  return (target.tokens ?? [undefined]).map((token) => initializeCall(target, token, opened));
+}
+
+function initializeCall(target: Target, token: string | undefined, opened: (session: Session) => void): Call {
   const params = { protocolVersion: '2025-06-18', capabilities: { roots: {} }, clientInfo: { name: 'bench', version: '1.0.0' } };
-  const call = createRequest(target, '', `,"method":"initialize","params":${JSON.stringify(params)}}`);
+  const call = createRequest(target, bearer(token), `,"method":"initialize","params":${JSON.stringify(params)}}`);
   return {
     ...call,
     wrong(id, head, body) {
@@ -72,10 +85,14 @@ export function initializeCall(target: Target, opened: (session: Session) => voi
       if (message.id !== id || pod === undefined || session === undefined || !session.startsWith(pod + SESSION_SEPARATOR))
         return `body: ${body.slice(0, 300)}`;
       if (sessionId === undefined) return `no session id: ${head}`;
-      opened({ id: sessionId, upstreamId: session, pod, target });
+      opened({ id: sessionId, upstreamId: session, pod, target, token });
       return undefined;
     },
   };
+}
+
+function bearer(token: string | undefined): string {
+  return token === undefined ? '' : `authorization: Bearer ${token}\r\n`;
 }
 
 function createRequest(target: Target, headers: string, afterId: string): Pick<Call, 'prepare' | 'bytes' | 'target'> {

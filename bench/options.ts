@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { PROFILED, type ProfiledVariant } from './profile.ts';
 import { VARIANTS, type VariantName } from './variant.ts';
 
 const MAX_ROUNDS = 100;
@@ -13,7 +14,7 @@ export interface BenchOptions {
   readonly seconds: number;
   readonly only: readonly VariantName[];
   readonly json: boolean;
-  readonly profile: boolean;
+  readonly profile: ProfiledVariant | undefined;
   readonly out: string;
   readonly envoyThreads: number;
   readonly workers: number;
@@ -22,7 +23,7 @@ export interface BenchOptions {
 export function readOptions(argv: readonly string[]): BenchOptions {
   const command = new Command('npm run bench --')
     .description(
-      'Measures direct, bare Envoy, the floor (Envoy + a constant Check) and the gateway, interleaved; bench/README.md says how to read it.',
+      'Measures direct, bare Envoy, the floor (Envoy + a constant Check), the gateway and the policed gateway, interleaved; bench/README.md says how to read it.',
     )
     .addOption(new Option('--rounds <n>', 'how often all variants take their turn').default(5).argParser(number(1, MAX_ROUNDS)))
     .addOption(new Option('--seconds <n>', 'measured time of each phase').default(3).argParser(number(0.2, MAX_SECONDS)))
@@ -32,10 +33,14 @@ export function readOptions(argv: readonly string[]): BenchOptions {
         .argParser(variants),
     )
     .option('--json', 'print the figures as JSON instead of a table', false)
-    .option('--profile', 'profile the sidecar of the gateway with 32 in flight instead of comparing', false)
+    .addOption(
+      new Option('--profile [variant]', 'profile the sidecar of this variant with 32 in flight instead of comparing')
+        .choices(PROFILED)
+        .preset('gateway'),
+    )
     .option('--out <folder>', 'where results are written', fileURLToPath(new URL('./results', import.meta.url)))
     .addOption(new Option('--envoy-threads <n>', 'worker threads of every Envoy').default(1).argParser(number(1, 64)))
-    .addOption(new Option('--workers <n>', 'sidecar processes of floor and gateway').default(1).argParser(number(1, 64)))
+    .addOption(new Option('--workers <n>', 'sidecar processes of the floor and of each gateway').default(1).argParser(number(1, 64)))
     .allowExcessArguments(false);
   return command.parse(argv).opts<BenchOptions>();
 }

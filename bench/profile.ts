@@ -1,17 +1,20 @@
-// `--profile`: where a sidecar of the gateway spends its time with 32 requests in flight.
+// `--profile`: where a sidecar spends its time with 32 requests in flight.
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Gateway } from './gateway.ts';
 import type { Generator } from './generator-link.ts';
-import type { Session, Target } from './mcp-calls.ts';
 import { type CpuProfile, renderProfile } from './profile-report.ts';
 import { warmUp } from './rounds.ts';
+import type { Variant } from './variant.ts';
 
 const SAMPLE_EVERY_US = 200;
 const WRITE_TIMEOUT_MS = 20_000;
 const IN_FLIGHT = 32;
+
+/** Variants with a sidecar of the gateway. */
+export const PROFILED = ['gateway', 'policed'] as const;
+export type ProfiledVariant = (typeof PROFILED)[number];
 
 /**
  * The supervisor gives its sidecars neither flags nor NODE_OPTIONS, so the profiler is in front of the program: a copy of dist/
@@ -51,28 +54,28 @@ export function profiledCopy(dist: string, folder: string): string {
 
 export interface ProfileOptions {
   readonly generator: Generator;
-  readonly gateway: Gateway;
-  readonly target: Target;
-  readonly sessions: readonly Session[];
+  readonly variant: Variant;
   /** The copy that runs. */
   readonly dist: string;
   readonly out: string;
   readonly measureMs: number;
 }
 
-/** Writes `profile-<date>.cpuprofile` for each sidecar (open it in Chrome's or VS Code's profiler). @returns the summary. */
-export async function profileSidecar({ generator, gateway, target, sessions, dist, out, measureMs }: ProfileOptions): Promise<string> {
-  const phase = { what: 'calls', inFlight: IN_FLIGHT, targets: [target], sessions, pids: gateway.pids } as const;
-  await warmUp(generator, { name: 'gateway', targets: [target], sessions, pids: gateway.pids });
+/** Writes `profile-<variant>-<date>-<n>.cpuprofile` for each sidecar (open it in Chrome's or VS Code's profiler). @returns the summary. */
+export async function profileSidecar({ generator, variant, dist, out, measureMs }: ProfileOptions): Promise<string> {
+  const { targets, sessions, pids } = variant;
+  const sidecars = pids['sidecar'] ?? [];
+  const phase = { what: 'calls', inFlight: IN_FLIGHT, targets, sessions, pids } as const;
+  await warmUp(generator, variant);
   const toggle = (): void => {
-    for (const pid of gateway.pids.sidecar) process.kill(pid, 'SIGUSR2');
+    for (const pid of sidecars) process.kill(pid, 'SIGUSR2');
   };
   toggle();
   const result = await generator.run({ ...phase, warmMs: 100, measureMs });
   toggle();
   const deadline = Date.now() + WRITE_TIMEOUT_MS;
   const written = (): string[] => readdirSync(dist).filter((name) => name.endsWith('.cpuprofile'));
-  while (written().length < gateway.pids.sidecar.length) {
+  while (written().length < sidecars.length) {
     if (Date.now() > deadline) throw new Error('the sidecar wrote no profile');
     await delay(100);
   }
@@ -82,12 +85,12 @@ export async function profileSidecar({ generator, gateway, target, sessions, dis
   mkdirSync(out, { recursive: true });
   const texts = written().map((name, index) => {
     const text = readFileSync(join(dist, name), 'utf8');
-    const file = join(out, `profile-${new Date().toISOString().slice(0, 10)}-${index}.cpuprofile`);
+    const file = join(out, `profile-${variant.name}-${new Date().toISOString().slice(0, 10)}-${index}.cpuprofile`);
     writeFileSync(file, text);
-    const requests = Math.round((result.answers * (measureMs + 100)) / measureMs / gateway.pids.sidecar.length);
+    const requests = Math.round((result.answers * (measureMs + 100)) / measureMs / sidecars.length);
     return `${file}\n\n${renderProfile(JSON.parse(text) as CpuProfile, requests)}`;
   });
   const rate = (result.answers / result.seconds).toFixed(0);
-  const cpu = ((result.cpu['sidecar'] ?? 0) / result.answers).toFixed(0);
-  return [`${rate} requests/s while profiled; ${cpu} µs of sidecar CPU per request`, ...texts].join('\n\n');
+  const cpu = Object.entries(result.cpu).map(([role, time]) => `${role} ${(time / result.answers).toFixed(0)}`);
+  return [`${rate} requests/s while profiled; CPU µs per request: ${cpu.join(', ')}`, ...texts].join('\n\n');
 }

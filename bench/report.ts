@@ -1,9 +1,10 @@
 // The results as people read them: one Markdown text for the terminal and for bench/results.
 
 import type { Machine } from './machine.ts';
+import { ROUND_TRIPS, ROUND_TRIPS_TOLERANCE } from './redis-share.ts';
 import { MEASUREMENTS, WARM_MS } from './rounds.ts';
 import type { Spread } from './statistics.ts';
-import { isMet, type Ratio, type Row, type Summary } from './summary.ts';
+import { isMet, type Ratio, type Summary } from './summary.ts';
 import { TITLES } from './variant.ts';
 
 export interface Run {
@@ -17,7 +18,7 @@ export interface Run {
   readonly summary: Summary;
 }
 
-const ROLES = ['envoy', 'sidecar', 'supervisor', 'upstream', 'generator'];
+const ROLES = ['envoy', 'sidecar', 'redis', 'supervisor', 'upstream', 'generator'];
 
 export function renderReport(run: Run): string {
   const { machine, summary } = run;
@@ -32,7 +33,8 @@ export function renderReport(run: Run): string {
     '',
     ...ratioTable(summary.ratios),
   ];
-  for (const { name } of MEASUREMENTS) lines.push(...measurementTable(name, summary.rows));
+  for (const { name } of MEASUREMENTS) lines.push(...measurementTable(name, summary));
+  lines.push(...redisTable(summary));
   if (summary.faults.length > 0) lines.push('## This run does not count', '', ...summary.faults.map((fault) => `- ${fault}`), '');
   return lines.join('\n');
 }
@@ -47,8 +49,9 @@ function ratioTable(ratios: readonly Ratio[]): string[] {
   return ['## Ratios', '', ...table(['ratio', 'median (range)', 'target'], rows), ''];
 }
 
-function measurementTable(name: string, all: readonly Row[]): string[] {
+function measurementTable(name: string, { rows: all, redis }: Summary): string[] {
   const rows = all.filter(({ measurement }) => measurement === name);
+  const counted = redis.find(({ measurement }) => measurement === name);
   if (rows.length === 0) return [];
   const roles = ROLES.filter((role) => rows.some(({ cpu }) => cpu[role]));
   const cells = rows.map((row) => [
@@ -57,10 +60,38 @@ function measurementTable(name: string, all: readonly Row[]): string[] {
     spread(row.p50Ms, 2),
     spread(row.p99Ms, 2),
     ...roles.map((role) => (row.cpu[role] ? row.cpu[role].median.toFixed(0) : '–')),
+    ...(counted ? [row.cpu['redis'] ? counted.scripts.median.toFixed(3) : '–'] : []),
     String(row.failures),
   ]);
-  const header = ['', 'per second', 'p50 ms', 'p99 ms', ...roles.map((role) => `CPU µs: ${role}`), 'failed'];
+  const header = [
+    '',
+    'per second',
+    'p50 ms',
+    'p99 ms',
+    ...roles.map((role) => `CPU µs: ${role}`),
+    ...(counted ? ['Redis scripts'] : []),
+    'failed',
+  ];
   return [`## ${name}`, '', ...table(header, cells), ''];
+}
+
+function redisTable({ redis, watched }: Summary): string[] {
+  if (redis.length === 0) return [];
+  const rows = redis.map(({ measurement, scripts, others }) => [measurement, spread(scripts, 3), list(others)]);
+  const counted = table(['commands per answer', 'EVALSHA', 'other commands: inside of scripts, or in the background'], rows);
+  const lines = ['## Redis, policed gateway', '', ...counted, ''];
+  lines.push(`Every measurement of calls must show ${ROUND_TRIPS} ± ${ROUND_TRIPS_TOLERANCE} EVALSHA per answer.`);
+  if (watched) {
+    const sent = Object.entries(watched.commands).map(([name, count]) => [name, count / watched.answers] as const);
+    const perAnswer = list(sent.sort(([, a], [, b]) => b - a));
+    lines.push(`What clients sent while ${watched.answers} calls were answered, told by MONITOR, per answer: ${perAnswer}.`);
+  }
+  return [...lines, ''];
+}
+
+function list(commands: readonly (readonly [name: string, perAnswer: number])[]): string {
+  const told = commands.filter(([, perAnswer]) => perAnswer >= 0.0005);
+  return told.map(([name, perAnswer]) => `${name} ${perAnswer.toFixed(3)}`).join(', ');
 }
 
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {

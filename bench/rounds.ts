@@ -2,7 +2,9 @@
 
 import type { PhaseResult } from './generator.ts';
 import type { Generator } from './generator-link.ts';
-import type { Variant, VariantName } from './variant.ts';
+import type { BenchRedis } from './redis.ts';
+import type { Watched } from './redis-share.ts';
+import type { CommandCounts, Variant, VariantName } from './variant.ts';
 
 export interface Measurement {
   readonly name: string;
@@ -24,6 +26,7 @@ export const WARM_MS = 500;
 const FIRST_ANSWERS = 10_000;
 const FIRST_PHASE_MS = 1_000;
 const FIRST_PHASES = 15;
+const WATCH_MS = 1_000;
 
 /** One phase, of one variant in one round. */
 export interface Sample {
@@ -31,6 +34,8 @@ export interface Sample {
   readonly measurement: string;
   readonly variant: VariantName;
   readonly result: PhaseResult;
+  /** What its Redis executed from before the phase until after its last answer, for `result.allAnswers`. */
+  readonly commands?: CommandCounts;
 }
 
 export interface RunOptions {
@@ -48,14 +53,32 @@ export async function runRounds({ generator, variants, rounds, measureMs, onSamp
     for (const { name, what, inFlight } of MEASUREMENTS) {
       for (const variant of variants) {
         const { targets, sessions, pids } = variant;
+        const before = await variant.commandCounts?.();
         const result = await generator.run({ what, inFlight, targets, sessions, pids, warmMs: WARM_MS, measureMs });
-        const sample = { round, measurement: name, variant: variant.name, result };
+        const after = await variant.commandCounts?.();
+        const commands = before && after && difference(before, after);
+        const sample = { round, measurement: name, variant: variant.name, result, ...(commands && { commands }) };
         samples.push(sample);
         onSample(sample);
       }
     }
   }
   return samples;
+}
+
+/** What clients send to Redis in one more phase of calls, which is not measured: listening makes Redis slower. */
+export async function watchRedis(generator: Generator, variant: Variant, watch: BenchRedis['watch']): Promise<Watched> {
+  const { targets, sessions, pids } = variant;
+  let answers = 0;
+  const commands = await watch(async () => {
+    answers = (await generator.run({ what: 'calls', inFlight: 32, targets, sessions, pids, warmMs: 0, measureMs: WATCH_MS })).allAnswers;
+  });
+  return { answers, commands };
+}
+
+function difference(before: CommandCounts, after: CommandCounts): CommandCounts {
+  const all = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
+  return Object.fromEntries(all.filter(([, count]) => count > 0));
 }
 
 /** Until the code of all processes on the way is compiled. */

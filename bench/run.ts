@@ -4,28 +4,23 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bareBootstrap } from './bare-envoy.ts';
 import { findEnvoyBinary } from './envoy-binary.ts';
-import { startEnvoy } from './envoy-process.ts';
-import { startFloor } from './floor.ts';
-import { startGateway } from './gateway.ts';
 import { type Generator, startGenerator } from './generator-link.ts';
 import { describeMachine } from './machine.ts';
-import type { Session, Target } from './mcp-calls.ts';
 import { type BenchOptions, readOptions } from './options.ts';
 import { profiledCopy, profileSidecar } from './profile.ts';
 import { renderReport } from './report.ts';
-import { runRounds, type Sample, timeLimitMs } from './rounds.ts';
+import { runRounds, type Sample, timeLimitMs, watchRedis } from './rounds.ts';
+import { SESSIONS, startVariants } from './start-variants.ts';
 import { summarise } from './summary.ts';
 import { VARIANTS, type Variant } from './variant.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SESSIONS = 256;
 
 /** Where a process that is not an `npm run` child stands does not matter: all paths are absolute. */
 async function main(options: BenchOptions, signal: AbortSignal): Promise<number> {
-  const dist = join(ROOT, 'dist');
-  if (!existsSync(join(dist, 'main.js'))) throw new Error('dist/ is missing: run "npm run build" first');
+  const built = join(ROOT, 'dist');
+  if (!existsSync(join(built, 'main.js'))) throw new Error('dist/ is missing: run "npm run build" first');
   // Unix socket paths end at 108 bytes, so the folder is short.
   const folder = mkdtempSync(join(tmpdir(), 'bn-'));
   const stops: (() => Promise<void> | void)[] = [() => rmSync(folder, { recursive: true, force: true })];
@@ -33,54 +28,24 @@ async function main(options: BenchOptions, signal: AbortSignal): Promise<number>
     const envoy = await findEnvoyBinary(ROOT, signal, note);
     const machine = describeMachine(envoy.version, ROOT);
     const settings = { envoyThreads: options.envoyThreads, workers: options.workers };
-    const binary = envoy.file;
-
-    note('starting the gateway, whose pods serve all variants');
-    const gatewayDist = options.profile ? profiledCopy(dist, folder) : dist;
-    const gateway = await startGateway({ binary, folder, dist: gatewayDist, settings }, signal);
-    stops.push(gateway.stop);
     const generator = await startGenerator(signal);
     stops.push(generator.stop);
-    const upstream = gateway.pods.map(({ pid }) => pid);
+    const dist = options.profile ? profiledCopy(built, folder) : built;
+    const names = options.profile ? [options.profile] : options.only;
+    const common = { generator, binary: envoy.file, folder, dist, settings, stops, progress: note };
+    const { variants, redis } = await startVariants({ names, ...common }, signal);
 
-    const gatewayTarget: Target = { port: gateway.port, path: gateway.path };
-    if (options.profile) {
-      const sessions = await generator.open([gatewayTarget], SESSIONS);
-      const report = await profileSidecar({
-        ...{ generator, gateway, sessions, target: gatewayTarget, dist: gatewayDist },
-        ...{ out: options.out, measureMs: options.seconds * 1000 },
-      });
-      process.stdout.write(`${report}\n`);
+    const [profiled] = variants;
+    if (options.profile && profiled) {
+      const measureMs = options.seconds * 1000;
+      process.stdout.write(`${await profileSidecar({ generator, variant: profiled, dist, out: options.out, measureMs })}\n`);
       return 0;
     }
 
-    const variants: Variant[] = [];
-    const pods = gateway.pods.map(({ port }) => ({ port, path: '/mcp' }));
-    const direct = await generator.open(pods, SESSIONS);
-    for (const name of options.only) {
-      if (name === 'direct') variants.push({ name, targets: pods, sessions: direct, pids: { upstream } });
-      if (name === 'bare') {
-        const bare = await startEnvoy(
-          { name, binary, folder, threads: settings.envoyThreads, bootstrap: (admin) => bareBootstrap(gateway.pods, admin) },
-          signal,
-        );
-        stops.push(bare.stop);
-        const target = { port: bare.port, path: '/mcp' };
-        variants.push({ name, targets: [target], sessions: through(direct, target), pids: { envoy: [bare.pid], upstream } });
-      }
-      if (name === 'floor') {
-        const floor = await startFloor({ binary, folder, dist, pods: gateway.pods, settings }, signal);
-        stops.push(floor.stop);
-        const target = { port: floor.port, path: gateway.path };
-        variants.push({ name, targets: [target], sessions: through(direct, target), pids: { ...floor.pids, upstream } });
-      }
-      if (name === 'gateway') {
-        const sessions = await generator.open([gatewayTarget], SESSIONS);
-        variants.push({ name, targets: [gatewayTarget], sessions, pids: { ...gateway.pids, upstream } });
-      }
-    }
     const samples = await measure(generator, variants, options);
-    const summary = summarise(samples);
+    const policed = variants.find(({ name }) => name === 'policed');
+    const watched = redis && policed && (await watchRedis(generator, policed, redis.watch));
+    const summary = summarise(samples, watched);
     const date = new Date().toISOString().slice(0, 10);
     const run = { date, machine, rounds: options.rounds, seconds: options.seconds, sessions: SESSIONS, ...settings, summary };
     const report = renderReport(run);
@@ -107,11 +72,6 @@ async function measure(generator: Generator, variants: readonly Variant[], { rou
     );
   };
   return runRounds({ generator, variants, rounds, measureMs: seconds * 1000, onSample });
-}
-
-/** The same sessions by another way: only the gateway gives them ids of its own. */
-function through(sessions: readonly Session[], target: Target): Session[] {
-  return sessions.map((session) => ({ ...session, target }));
 }
 
 function note(line: string): void {

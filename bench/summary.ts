@@ -1,5 +1,6 @@
 // From samples to figures, ratios and the verdict: whether the run counts, and whether the targets are met.
 
+import { type RedisRow, redisFaults, redisRows, type Watched } from './redis-share.ts';
 import { MEASUREMENTS, type Sample } from './rounds.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 import { VARIANTS, type VariantName } from './variant.ts';
@@ -8,6 +9,7 @@ import { VARIANTS, type VariantName } from './variant.ts';
 export const DIRECT_PER_BARE = 2;
 export const THROUGHPUT_TARGET = 0.85;
 export const LATENCY_TARGET = 1.2;
+export const POLICED_TARGET = 0.75;
 
 const MANY = 'calls, 32 in flight';
 const ONE = 'calls, 1 in flight';
@@ -35,11 +37,14 @@ export interface Ratio {
 export interface Summary {
   readonly rows: readonly Row[];
   readonly ratios: readonly Ratio[];
+  /** Of the policed variant. */
+  readonly redis: readonly RedisRow[];
+  readonly watched: Watched | undefined;
   /** Why the run does not count; empty when it does. */
   readonly faults: readonly string[];
 }
 
-export function summarise(samples: readonly Sample[]): Summary {
+export function summarise(samples: readonly Sample[], watched?: Watched): Summary {
   const rows = MEASUREMENTS.flatMap(({ name }) => VARIANTS.map((variant) => rowOf(samples, name, variant))).filter(
     (row) => row !== undefined,
   );
@@ -47,11 +52,16 @@ export function summarise(samples: readonly Sample[]): Summary {
     ratioOf(samples, { name, over, under, measurement, value, target });
   const speed: Value = ({ result }) => result.answers / result.seconds;
   const p50: Value = ({ result }) => result.p50Ms;
-  const cpu: Value = ({ result }) => ((result.cpu['envoy'] ?? 0) + (result.cpu['sidecar'] ?? 0)) / result.answers;
+  const cpu: Value = ({ result: { cpu: of, answers } }) => ((of['envoy'] ?? 0) + (of['sidecar'] ?? 0) + (of['redis'] ?? 0)) / answers;
   const ratios = [
     compare('direct ÷ bare Envoy: requests/s, 32 in flight', 'direct', 'bare', MANY, speed, { at: 'least', limit: DIRECT_PER_BARE }),
     compare('gateway ÷ floor: requests/s, 32 in flight', 'gateway', 'floor', MANY, speed, { at: 'least', limit: THROUGHPUT_TARGET }),
     compare('gateway ÷ floor: p50, 1 in flight', 'gateway', 'floor', ONE, p50, { at: 'most', limit: LATENCY_TARGET }),
+    compare('policed ÷ floor: requests/s, 32 in flight', 'policed', 'floor', MANY, speed, { at: 'least', limit: POLICED_TARGET }),
+    compare('policed ÷ floor: p50, 1 in flight', 'policed', 'floor', ONE, p50),
+    compare('policed ÷ floor: requests/s, 128 in flight', 'policed', 'floor', 'calls, 128 in flight', speed),
+    compare('policed ÷ floor: CPU of Envoy, sidecar and Redis, 32 in flight', 'policed', 'floor', MANY, cpu),
+    compare('policed ÷ gateway: requests/s, 32 in flight', 'policed', 'gateway', MANY, speed),
     compare('gateway ÷ floor: requests/s, 128 in flight', 'gateway', 'floor', 'calls, 128 in flight', speed),
     compare('gateway ÷ floor: CPU of Envoy and sidecar, 32 in flight', 'gateway', 'floor', MANY, cpu),
     compare('gateway ÷ floor: initialize/s', 'gateway', 'floor', 'initialize, 32 in flight', speed),
@@ -59,7 +69,8 @@ export function summarise(samples: readonly Sample[]): Summary {
     compare('gateway ÷ bare Envoy: requests/s, 32 in flight', 'gateway', 'bare', MANY, speed),
     compare('gateway ÷ bare Envoy: p50, 1 in flight', 'gateway', 'bare', ONE, p50),
   ].filter((ratio) => ratio !== undefined);
-  return { rows, ratios, faults: faultsOf(samples, ratios) };
+  const faults = [...faultsOf(samples, ratios), ...redisFaults(samples)];
+  return { rows, ratios, redis: redisRows(samples), watched, faults };
 }
 
 export function isMet({ value, target }: Ratio): boolean | undefined {

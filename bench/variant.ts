@@ -3,7 +3,7 @@
 import type { Session, Target } from './mcp-calls.ts';
 
 /** In the order of the table. */
-export const VARIANTS = ['direct', 'bare', 'floor', 'gateway'] as const;
+export const VARIANTS = ['direct', 'bare', 'floor', 'gateway', 'policed'] as const;
 export type VariantName = (typeof VARIANTS)[number];
 
 export const TITLES: Readonly<Record<VariantName, string>> = {
@@ -11,6 +11,7 @@ export const TITLES: Readonly<Record<VariantName, string>> = {
   bare: 'bare Envoy',
   floor: 'floor (Envoy + constant Check)',
   gateway: 'gateway (full path)',
+  policed: 'OIDC + tool policy + three quotas on Redis',
 };
 
 export interface Variant {
@@ -18,15 +19,20 @@ export interface Variant {
   /** Where calls go; with more than one, a session belongs to the one that it names. */
   readonly targets: readonly Target[];
   readonly sessions: readonly Session[];
-  /** Processes by role: `envoy`, `sidecar`, `supervisor`, `upstream`. */
+  /** Processes by role: `envoy`, `sidecar`, `supervisor`, `redis`, `upstream`. */
   readonly pids: Readonly<Record<string, readonly number[]>>;
+  /** How often its Redis has executed each command so far. */
+  readonly commandCounts?: () => Promise<CommandCounts>;
 }
+
+/** By the command's name. */
+export type CommandCounts = Readonly<Record<string, number>>;
 
 /** What all variants share. */
 export interface BenchSettings {
   /** Worker threads of every Envoy. */
   readonly envoyThreads: number;
-  /** Sidecar processes of floor and gateway. */
+  /** Sidecar processes of the floor and of each gateway. */
   readonly workers: number;
 }
 

@@ -1,11 +1,12 @@
 // CheckRequests as Envoy encodes them: which headers count, what is repeated, and when a body is complete.
 
+import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { readCheck, type WireCheckRequest } from './check-request.ts';
 import { loadServices } from './services.ts';
 
 const check = loadServices().authorization['Check'];
-const signal = new AbortController().signal;
+const asker = () => Object.assign(new EventEmitter(), { cancelled: false });
 
 interface Sent {
   readonly headers?: readonly (readonly [string, string | Buffer])[];
@@ -30,7 +31,7 @@ function read({ headers = [], body = '', path = '/adapters/memory/mcp?q=1' }: Se
     },
   };
   const bytes = check?.requestSerialize(wire) as Buffer;
-  return readCheck(check?.requestDeserialize(bytes) as WireCheckRequest, () => signal);
+  return readCheck(check?.requestDeserialize(bytes) as WireCheckRequest, asker());
 }
 
 test('a request, with all its headers', () => {
@@ -82,7 +83,7 @@ test('a request, with all its headers', () => {
 });
 
 test('nothing at all is a request too: decided like any other', () => {
-  expect(readCheck({}, () => signal)).toMatchObject({ id: '', method: '', path: '', authority: '', bodyComplete: true });
+  expect(readCheck({}, asker())).toMatchObject({ id: '', method: '', path: '', authority: '', bodyComplete: true });
 });
 
 describe('headers that must be unique', () => {
@@ -145,13 +146,26 @@ describe('a body is complete', () => {
   ])('content-length %s with %i bytes: %s', (length, bytes, complete) => expect(withLength(length, bytes)).toBe(complete));
 });
 
-test('the signal is made when somebody looks at it, once', () => {
-  let made = 0;
-  const request = readCheck({}, () => {
-    made += 1;
-    return signal;
+describe('a client that goes', () => {
+  const leave = (call: ReturnType<typeof asker>): void => {
+    call.cancelled = true;
+    call.emit('cancelled');
+  };
+
+  test('is gone, and its signal fires; nobody listens before somebody looks at it, and one listens for all', () => {
+    const call = asker();
+    const request = readCheck({}, call);
+    expect([request.gone, call.listenerCount('cancelled')]).toEqual([false, 0]);
+    expect(request.signal).toBe(request.signal);
+    expect([request.signal.aborted, call.listenerCount('cancelled')]).toEqual([false, 1]);
+    leave(call);
+    expect([request.gone, request.signal.aborted]).toEqual([true, true]);
   });
-  expect(made).toBe(0);
-  expect([request.signal, request.signal]).toEqual([signal, signal]);
-  expect(made).toBe(1);
+
+  test('before anybody looks at the signal', () => {
+    const call = asker();
+    const request = readCheck({}, call);
+    leave(call);
+    expect([request.gone, request.signal.aborted]).toEqual([true, true]);
+  });
 });

@@ -56,8 +56,13 @@ const EMPTY = Buffer.alloc(0);
 /** What envoy.yaml attaches at most of a body whose length is not announced, or above 64 KiB. */
 const MAX_ATTACHED_BYTES = 1_048_576;
 
-/** `makeSignal` is called when a decision first looks at the signal: most never do, and an AbortController costs more than they. */
-export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal, trace?: CheckTrace): GatewayRequest {
+/** Whoever waits for the decision: the call that Envoy ends when its client goes. */
+export interface Asker {
+  readonly cancelled: boolean;
+  once(event: 'cancelled', listener: () => void): unknown;
+}
+
+export function readCheck(wire: WireCheckRequest, asker: Asker, trace?: CheckTrace): GatewayRequest {
   const http = wire.attributes?.request?.http ?? {};
   const headers: { -readonly [Field in keyof RequestHeaders]: RequestHeaders[Field] } = {
     sessionId: undefined,
@@ -110,11 +115,26 @@ export function readCheck(wire: WireCheckRequest, makeSignal: () => AbortSignal,
     body,
     bodyComplete: isComplete(body, contentLength),
     get signal() {
-      signal ??= makeSignal();
+      signal ??= signalOf(asker);
       return signal;
+    },
+    get gone() {
+      return asker.cancelled;
     },
     trace,
   };
+}
+
+/**
+ * Made when a decision first looks at it: most never do, and an AbortController costs more than they. gRPC tells `cancelled` at the end
+ * of every call, so that each of these signals fires, with an error and its stack.
+ */
+function signalOf(asker: Asker): AbortSignal {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(new Error('the client has gone'));
+  if (asker.cancelled) abort();
+  else asker.once('cancelled', abort);
+  return controller.signal;
 }
 
 /** Envoy's own mark for a partial body does not get past `allowed_headers`. */

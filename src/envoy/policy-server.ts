@@ -57,7 +57,7 @@ export async function startPolicyServer(options: PolicyServerOptions): Promise<P
   server.addService(withDecisionEncoder(services.authorization), {
     Check(call: ServerUnaryCall<WireCheckRequest, Decision>, callback: sendUnaryData<Decision>) {
       const trace = tracing?.begin(metadataOf(call, 'traceparent'), metadataOf(call, 'tracestate'));
-      const decision = authorize(readCheck(call.request, () => signalOf(call), trace));
+      const decision = authorize(readCheck(call.request, call, trace));
       if (decision instanceof Promise) void decision.then((settled) => reply(settled, callback));
       else reply(decision, callback);
     },
@@ -148,11 +148,4 @@ function reply(decision: Decision, callback: sendUnaryData<Decision>): void {
 
 function metadataOf(call: ServerUnaryCall<WireCheckRequest, Decision>, name: string): string | undefined {
   return call.metadata.get(name)[0]?.toString();
-}
-
-function signalOf(call: ServerUnaryCall<WireCheckRequest, Decision>): AbortSignal {
-  const controller = new AbortController();
-  if (call.cancelled) controller.abort(new Error('the client has gone'));
-  call.on('cancelled', () => controller.abort(new Error('the client has gone')));
-  return controller.signal;
 }

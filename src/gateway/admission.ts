@@ -71,7 +71,7 @@ export function createAdmissions(limits: Limits, { isOver = () => false, now = D
 
   /** Envoy never hears of a decision whose client has gone meanwhile, so nobody will report the end of the request. */
   const settledLate = (theCase: Case, decision: Decision): Decision => {
-    if (!theCase.request.signal.aborted) return settled(theCase, decision);
+    if (!theCase.request.gone) return settled(theCase, decision);
     giveBack(theCase);
     return clientGone(theCase);
   };
@@ -113,7 +113,7 @@ export function createAdmissions(limits: Limits, { isOver = () => false, now = D
     go: (admitted: Case) => Decision | Promise<Decision>,
   ): Promise<Decision> => {
     const verdict = await waiting;
-    return proceed(theCase, claim, verdict, theCase.request.signal.aborted ? clientGone : go);
+    return proceed(theCase, claim, verdict, theCase.request.gone ? clientGone : go);
   };
 
   return {

@@ -7,6 +7,7 @@ import { ADMITTED_REMEMBERED_MS, ALIVE_MS, type Change, type QuotaStore, REFUSED
 import { ALIVE_KEY, leasesKey, slotsKey, verdictKey, windowKeyPrefix } from './redis-keys.ts';
 import { defineQuotaCommands } from './redis-scripts.ts';
 import { windowState } from './windows.ts';
+import { createWriteTogether } from './write-together.ts';
 
 /** Changes in one call of the script: it takes less than a millisecond, for which everybody else waits. */
 const MAX_PER_CALL = 500;
@@ -20,6 +21,7 @@ export interface RedisLimitsOptions {
 /** The connection stays the caller's: it is neither opened nor closed here. */
 export function createRedisLimits({ redis, leaseTtlMs = LEASE_TTL_MS }: RedisLimitsOptions): QuotaStore {
   const commands = defineQuotaCommands(redis);
+  const writeTogether = createWriteTogether(redis);
 
   return {
     async admit(claim) {
@@ -30,6 +32,7 @@ export function createRedisLimits({ redis, leaseTtlMs = LEASE_TTL_MS }: RedisLim
         keys.push(windowKeyPrefix(tenant, counter));
         values.push(limit, windowMs, cost);
       }
+      writeTogether();
       return readVerdict(await commands.mcpQuotaAdmit(keys.length, ...keys, ...values), claim);
     },
     async apply(changes) {

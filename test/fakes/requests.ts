@@ -19,12 +19,12 @@ const NO_HEADERS: RequestHeaders = {
   repeated: false,
 };
 
-export type RequestOptions = Partial<Omit<GatewayRequest, 'headers' | 'body'>> & {
+export type RequestOptions = Partial<Omit<GatewayRequest, 'headers' | 'body' | 'gone'>> & {
   readonly headers?: Partial<RequestHeaders>;
   readonly body?: string | Buffer;
 };
 
-export function requestOf({ headers, body = '', ...rest }: RequestOptions = {}): GatewayRequest {
+export function requestOf({ headers, body = '', signal = new AbortController().signal, ...rest }: RequestOptions = {}): GatewayRequest {
   return {
     id: 'r1',
     method: 'POST',
@@ -32,9 +32,12 @@ export function requestOf({ headers, body = '', ...rest }: RequestOptions = {}):
     authority: 'localhost:8080',
     scheme: 'http',
     bodyComplete: true,
-    signal: new AbortController().signal,
+    signal,
     ...rest,
     headers: { ...NO_HEADERS, contentType: 'application/json', ...headers },
     body: Buffer.from(body),
+    get gone() {
+      return signal.aborted;
+    },
   };
 }
