@@ -20,7 +20,8 @@ const statusOf = async (backend: string, headers: Readonly<Record<string, string
   (await post(gateway.backendUrl(backend), initialize, headers)).status;
 const toolsOf = async (session: Session): Promise<string[]> => {
   const { messages } = await session.send({ jsonrpc: '2.0', id: 'list', method: 'tools/list' });
-  return (messages[0]?.result as { tools: { name: string }[] }).tools.map(({ name }) => name);
+  const result = messages[0]?.result as { tools: { name: string }[] } | undefined;
+  return result?.tools.map(({ name }) => name) ?? [];
 };
 
 beforeAll(async () => {
