@@ -10,6 +10,7 @@ import { createKeyRing } from '../session/key-ring.ts';
 import { createMemoryStore } from '../session/memory-store.ts';
 import { createSealer } from '../session/seal.ts';
 import { sealSessionId } from '../session/session-id.ts';
+import type { SessionFeed } from '../session/store.ts';
 import type { RecoverOutcome } from './recover.ts';
 
 const key = sessionKey('a');
@@ -238,7 +239,7 @@ describe('when nothing is heard of the store', () => {
 });
 
 test('sessions of a revoked caller are not found, whatever they ask', async () => {
-  const revoked = vi.fn((_caller: Buffer | string, issuedAt: number) => issuedAt <= NOW / 1000 - 10);
+  const revoked = vi.fn<SessionFeed['revoked']>((_caller, issuedAt) => issuedAt <= NOW / 1000 - 10);
   const world = decisionWorld({ over: { feed: { find: () => undefined, revoked, fresh: () => true } } });
   for (const method of ['POST', 'GET', 'DELETE']) expect(summary(await send(world, { method }))).toBe('404 session_not_found');
   expect(revoked).toHaveBeenCalledWith(localCaller.hash, NOW / 1000 - 10);
