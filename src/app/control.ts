@@ -25,7 +25,7 @@ export interface Control {
 /** @throws Error with one line when the token cannot be read or made. */
 export async function openControl({ tokenFile, store, limits, audit, log, ...upstream }: ControlOptions): Promise<Control> {
   const token = await loadOrCreateToken(tokenFile);
-  const freeing = createFreeing({ store, limits, endUpstream: (record, signal) => endUpstream(record, upstream, signal), log });
+  const freeing = createFreeing({ store, limits, endUpstream: (record, signal) => endUpstream(record, { ...upstream, log }, signal), log });
   const sessions = createSessionControl({ store, freeing, audit });
   const tenants = createTenantControl({ directory: upstream.directory, limits, windowsOf: tenantWindows });
   return { routes: createControlRoutes({ token, sessions, tenants }), close: freeing.close };

@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { Authorize } from '../gateway/authorize.ts';
+import { refuse } from '../gateway/refusal.ts';
 import type { Decision } from '../gateway/request.ts';
 import type { SealAnswer } from '../gateway/seal-answer.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
@@ -56,10 +57,19 @@ export async function startPolicyServer(options: PolicyServerOptions): Promise<P
 
   server.addService(withDecisionEncoder(services.authorization), {
     Check(call: ServerUnaryCall<WireCheckRequest, Decision>, callback: sendUnaryData<Decision>) {
-      const trace = tracing?.begin(metadataOf(call, 'traceparent'), metadataOf(call, 'tracestate'));
-      const decision = authorize(readCheck(call.request, call, trace));
-      if (decision instanceof Promise) void decision.then((settled) => reply(settled, callback));
-      else reply(decision, callback);
+      // A decision answers its own failures; should it not, a rejection that nobody handles would end the process.
+      const fail = (err: unknown): void => {
+        log.error({ err }, 'check failed');
+        reply(refuse('internal_error'), callback);
+      };
+      try {
+        const trace = tracing?.begin(metadataOf(call, 'traceparent'), metadataOf(call, 'tracestate'));
+        const decision = authorize(readCheck(call.request, call, trace));
+        if (decision instanceof Promise) decision.then((settled) => reply(settled, callback)).catch(fail);
+        else reply(decision, callback);
+      } catch (err) {
+        fail(err);
+      }
     },
   });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { backendOf, instanceOf } from '../../test/fakes/backends.ts';
 import { asForward, decisionWorld } from '../../test/fakes/decision.ts';
 import { requestOf } from '../../test/fakes/requests.ts';
+import { binding, sessionKey } from '../../test/fakes/sessions.ts';
 import { openTicketA } from '../session/ticket.ts';
 
 const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
@@ -52,6 +53,17 @@ describe.each([false, true])('with a session: %s', (inSession) => {
       expect(remove.includes('authorization')).toBe(header !== 'authorization');
     }
   });
+});
+
+test('a session that was opened again on a server that keeps none: neither the client’s id nor an empty one goes there', async () => {
+  const world = decisionWorld();
+  await world.store.rebind(sessionKey('a'), 0, binding('i2', ''));
+  const id = world.sessionId();
+  const forwarded = await send(world, id);
+  expect(forwarded.upstream).toBe('127.0.0.1:2');
+  expect(forwarded.set.map(([name]) => name)).not.toContain('mcp-session-id');
+  expect(forwarded.remove).toContain('mcp-session-id');
+  expect(forwarded.sessionId).toBe(id);
 });
 
 test('a directory that says the same again changes nothing: the codec knows the headers by their array', async () => {

@@ -81,9 +81,10 @@ function steadyHeaders(ticket: SealedTicket, { theCase, session }: ForwardPlan):
   if (known && known.upstreamId === upstreamId && isSameSecret(known.auth, auth)) return known;
   const set = identityHeaders(caller);
   set.push([TICKET_A_HEADER, ticket.text]);
-  if (upstreamId !== undefined) set.push(['mcp-session-id', upstreamId]);
+  // A session that was opened again may be on a server that keeps none.
+  if (upstreamId) set.push(['mcp-session-id', upstreamId]);
   if (auth) set.push([auth.header, auth.value]);
-  const remove = withoutSecret(session ? SECRETS : SECRETS_AND_SESSION, auth);
+  const remove = withoutSecret(upstreamId ? SECRETS : SECRETS_AND_SESSION, auth);
   const headers: SteadyHeaders = { upstreamId, auth, set, replayed: [...set, REPLAY], remove };
   steady.set(ticket, headers);
   return headers;

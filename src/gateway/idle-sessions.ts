@@ -38,7 +38,7 @@ export async function sweepIdleSessions({ store, directory, call, authority, log
     // First the binding, so that a request that comes now opens a new session instead of meeting the end of the old one.
     await store.rebind(record.key, record.binding.generation, { instance: NO_INSTANCE, upstreamId: record.binding.upstreamId });
     log.info({ backend: record.backend, instance: record.binding.instance }, 'idle session ended');
-    await endUpstream(record, { directory, call, authority }).catch((err: unknown) =>
+    await endUpstream(record, { directory, call, authority, log }).catch((err: unknown) =>
       log.debug({ backend: record.backend, err }, 'idle session not ended on its server'),
     );
   };

@@ -139,6 +139,38 @@ describe('reopening', () => {
     expect(sent.at(-1)).toMatchObject({ http: 'DELETE', headers: { 'mcp-session-id': 'up-2' } });
   });
 
+  const givingId = (sessionId: string | string[]) => {
+    const given = server(({ method }) => (method === 'initialize' ? { headers: { 'mcp-session-id': sessionId } } : undefined));
+    return { ...given, outcome: given.reopener.reopen(target, record, never) };
+  };
+
+  test.each<[string, string | string[], string]>([
+    ['with a space', 'up 2', 'not visible ASCII'],
+    ['with a line break', 'up-2\nx', 'not visible ASCII'],
+    ['with other bytes than ASCII', 'up-\u00e4', 'not visible ASCII'],
+    ['of two', ['up-2', 'up-3'], 'not visible ASCII'],
+    ['of 2,049 characters', 'x'.repeat(2_049), '2049 characters'],
+  ])('a session with an id that is no good (%s) is a failure, and not left behind', async (_, sessionId, why) => {
+    const { sent, outcome } = givingId(sessionId);
+    await expect(outcome).rejects.toThrow(why);
+    expect(sent.map(({ http, method }) => method ?? http)).toEqual(['initialize', 'DELETE']);
+  });
+
+  test('an id of 2,048 characters is good', async () => {
+    expect((await givingId('~'.repeat(2_048)).outcome).upstreamId).toHaveLength(2_048);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ['without an id', {}],
+    ['with an empty one', { 'mcp-session-id': '' }],
+  ])('a server that answers %s keeps no session: nothing that follows carries one', async (_, headers) => {
+    const { reopener, sent } = server(({ method }) => (method === 'initialize' ? { headers } : undefined));
+    expect(await reopener.reopen(target, record, never)).toEqual({ upstreamId: '', warnings: [] });
+    await reopener.alive(target, '' as UpstreamSessionId, '2025-06-18');
+    expect(sent).toHaveLength(6);
+    for (const { headers: each } of sent) expect(each).not.toHaveProperty('mcp-session-id');
+  });
+
   test('a level or subscription that is refused is a warning', async () => {
     const { reopener } = server(({ method }) => (method === 'logging/setLevel' ? { status: 404 } : undefined));
     expect((await reopener.reopen(target, record, never)).warnings).toEqual(['logging/setLevel was answered with HTTP 404']);

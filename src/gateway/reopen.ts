@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { UpstreamSessionId } from '../core/ids.ts';
 import type { Backend, Instance } from '../directory/snapshot.ts';
+import { upstreamIdFault } from '../session/session-id.ts';
 import type { SessionRecord } from '../session/store.ts';
 import type { TicketCaller } from '../session/ticket.ts';
 import { identityHeaders } from './identity-headers.ts';
@@ -36,6 +37,7 @@ export interface Reopener {
 }
 
 export interface Reopened {
+  /** Empty when the server keeps no session: then none of its requests carries an id. */
   readonly upstreamId: UpstreamSessionId;
   /** What the new session refused to take over of the old one. */
   readonly warnings: readonly string[];
@@ -74,7 +76,7 @@ export function createReopener(call: CallUpstream): Reopener {
       instance: target.instance,
       backend: target.backend,
       authority: target.authority,
-      headers: { 'mcp-session-id': upstreamId, ...Object.fromEntries(identityHeaders(target.caller)) },
+      headers: { ...sessionHeader(upstreamId), ...Object.fromEntries(identityHeaders(target.caller)) },
       body: '',
       timeoutMs: FOLLOW_UP_TIMEOUT_MS,
     }).catch(() => {});
@@ -83,7 +85,7 @@ export function createReopener(call: CallUpstream): Reopener {
   return {
     async alive(target, upstreamId, protocolVersion) {
       const session = {
-        'mcp-session-id': upstreamId,
+        ...sessionHeader(upstreamId),
         ...(protocolVersion === undefined ? {} : { 'mcp-protocol-version': protocolVersion }),
       };
       for (let attempt = 1; ; attempt += 1) {
@@ -114,8 +116,13 @@ export function createReopener(call: CallUpstream): Reopener {
       if (opened.status < 200 || opened.status > 299) throw new Error(`initialize was answered with HTTP ${opened.status}`);
       const version = (resultOf(opened, id) as { protocolVersion?: unknown } | undefined)?.protocolVersion;
       if (typeof version !== 'string') throw new Error('initialize was answered with an error');
-      const upstreamId = String(opened.headers['mcp-session-id'] ?? '') as UpstreamSessionId;
-      const session = { ...(upstreamId ? { 'mcp-session-id': upstreamId } : {}), 'mcp-protocol-version': version };
+      const upstreamId = [opened.headers['mcp-session-id'] ?? ''].flat().join(', ') as UpstreamSessionId;
+      const fault = upstreamIdFault(upstreamId);
+      if (fault !== undefined) {
+        void abandon(target, upstreamId);
+        throw new Error(fault);
+      }
+      const session = { ...sessionHeader(upstreamId), 'mcp-protocol-version': version };
 
       try {
         const notification = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
@@ -144,6 +151,10 @@ export function createReopener(call: CallUpstream): Reopener {
 
     abandon,
   };
+}
+
+function sessionHeader(upstreamId: UpstreamSessionId): Record<string, string> {
+  return upstreamId ? { 'mcp-session-id': upstreamId } : {};
 }
 
 function* followUps(record: SessionRecord): Generator<[method: string, params: object]> {

@@ -7,15 +7,12 @@ import { within } from '../core/within.ts';
 import { createPrincipal } from '../identity/principal.ts';
 import type { Limits } from '../quota/limits.ts';
 import type { Sealer } from '../session/seal.ts';
-import { MAX_UPSTREAM_ID_CHARS, newSessionKey, sealSessionId } from '../session/session-id.ts';
+import { newSessionKey, sealSessionId, upstreamIdFault } from '../session/session-id.ts';
 import type { SessionStore } from '../session/store.ts';
 import type { Opening } from './request.ts';
 
 /** The record is worth a short wait, the session is not worth failing: without it everything works but recovery. */
 const STORE_TIMEOUT_MS = 2_000;
-
-/** Basic transport rules of every revision: "The session ID MUST only contain visible ASCII characters". */
-const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
 
 /** What becomes of the `mcp-session-id` of the upstream's answer. */
 export type SealedAnswer =
@@ -40,10 +37,8 @@ export function createSealAnswer({ sealer, store, limits, ages, log, now = Date.
     if (upstreamId === undefined) return { kind: 'keep' };
     // Ids on anything but an accepted `initialize` would leak the upstream's own id: some clients adopt it from any answer.
     if (upstreamId === '' || !opening || opening.stateless || status < 200 || status > 299) return { kind: 'remove' };
-    // What a header cannot carry unchanged back to the server would make a session that never works.
-    if (!VISIBLE_ASCII.test(upstreamId)) return { kind: 'refuse', why: 'the server gave a session id that is not visible ASCII' };
-    if (upstreamId.length > MAX_UPSTREAM_ID_CHARS)
-      return { kind: 'refuse', why: `the server's session id has ${upstreamId.length} characters` };
+    const fault = upstreamIdFault(upstreamId);
+    if (fault !== undefined) return { kind: 'refuse', why: fault };
 
     const created = now();
     const key = newSessionKey(randomBytes);

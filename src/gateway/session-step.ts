@@ -10,8 +10,9 @@ import type { AuthorizeDependencies } from './authorize.ts';
 import { refuseScopes } from './caller.ts';
 import { type Case, factsOf } from './case.ts';
 import { allReplayable, forward } from './forward.ts';
-import type { LostRequest, NotRecovered } from './recover.ts';
-import { bare, refuse, refuseCapacity } from './refusal.ts';
+import { answerNotRecovered } from './not-recovered.ts';
+import type { LostRequest } from './recover.ts';
+import { bare, refuse } from './refusal.ts';
 import type { Decision } from './request.ts';
 import { refuseTools } from './tool-policy.ts';
 
@@ -114,9 +115,13 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
   };
 
   const recover = async (located: Located, tried: Binding | undefined): Promise<Decision> => {
+    const { theCase, grant } = located;
     const outcome = await recovery.recover(lostRequest(located, tried));
-    if (outcome.kind === 'ended') admissions.sessionEnded(located.theCase, located.grant.key);
-    if (!('instance' in outcome)) return answerOf(outcome, located.theCase);
+    if (outcome.kind === 'ended') admissions.sessionEnded(theCase, grant.key);
+    if (!('instance' in outcome)) {
+      const { single } = theCase.asked;
+      return answerNotRecovered(outcome, single?.method, { rpcId: single?.id, facts: factsOf(theCase) });
+    }
     const { kind, instance, binding } = outcome;
     const recovered = kind === 'bound';
     return send(located, instance, binding, { recovered, dropLastEventId: recovered, again: true });
@@ -188,22 +193,6 @@ function lostRequest({ theCase, grant }: Located, tried: Binding | undefined): L
     protocolVersion: request.headers.protocolVersion,
     tried,
   };
-}
-
-function answerOf(outcome: NotRecovered, theCase: Case): Decision {
-  const rpcId = theCase.asked.single?.id;
-  switch (outcome.kind) {
-    case 'dropped':
-      return bare(202, factsOf(theCase, undefined, true));
-    case 'ended':
-      return bare(200, factsOf(theCase));
-    case 'not-found':
-      return refuse('session_not_found', { rpcId, facts: factsOf(theCase) });
-    case 'unavailable':
-      return refuseCapacity(outcome.code, theCase.asked.single?.method, { rpcId, facts: factsOf(theCase), modern: false });
-    default:
-      return outcome satisfies never;
-  }
 }
 
 function needsMore(theCase: Case, binding: Binding): boolean {

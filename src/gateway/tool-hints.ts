@@ -99,7 +99,7 @@ async function readPage(call: CallUpstream, { backend, request, shaped, caller }
       ...Object.fromEntries(identityHeaders(caller)),
       ...(protocolVersion === undefined ? {} : { 'mcp-protocol-version': protocolVersion }),
       ...(modern ? { 'mcp-method': 'tools/list' } : {}),
-      ...(upstreamId === undefined ? {} : { 'mcp-session-id': upstreamId }),
+      ...(upstreamId ? { 'mcp-session-id': upstreamId } : {}),
     },
     body: JSON.stringify({
       jsonrpc: '2.0',

@@ -157,5 +157,5 @@ function passedHeaders({ request: { headers } }: Case): Record<string, string> {
 }
 
 function sessionHeader(session: ListSession | undefined): Record<string, string> {
-  return session ? { 'mcp-session-id': session.upstreamId } : {};
+  return session?.upstreamId ? { 'mcp-session-id': session.upstreamId } : {};
 }

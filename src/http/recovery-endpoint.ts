@@ -12,9 +12,10 @@ import type { Instance } from '../directory/snapshot.ts';
 import { namesOf } from '../gateway/case.ts';
 import { mayHoldLease } from '../gateway/claim.ts';
 import { replyId } from '../gateway/forward.ts';
+import { answerNotRecovered } from '../gateway/not-recovered.ts';
 import { type Parking, parkedAs } from '../gateway/parking.ts';
-import type { NotRecovered, Recovery } from '../gateway/recover.ts';
-import { bare, refuse, refuseCapacity } from '../gateway/refusal.ts';
+import type { Recovery } from '../gateway/recover.ts';
+import { refuse, refuseCapacity } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
 import type { Sealer } from '../session/seal.ts';
 import { openSessionId } from '../session/session-id.ts';
@@ -97,7 +98,7 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
       const { kind, instance, binding } = outcome;
       return sendRound(retry, instance, { upstreamId: binding.upstreamId, moved: kind === 'bound' });
     }
-    return answerOf(outcome, messages[0]?.method, rpcId);
+    return answerNotRecovered(outcome, messages[0]?.method, { rpcId });
   };
 
   /** No session yet: any other instance will do. */
@@ -137,19 +138,4 @@ interface Retry {
   readonly ticket: TicketA;
   readonly request: IncomingMessage;
   readonly messages: readonly RpcMessage[];
-}
-
-function answerOf(outcome: NotRecovered, method: string | undefined, rpcId: string | undefined): Answer {
-  switch (outcome.kind) {
-    case 'dropped':
-      return bare(202, {});
-    case 'ended':
-      return bare(200, {});
-    case 'not-found':
-      return refuse('session_not_found', { rpcId });
-    case 'unavailable':
-      return refuseCapacity(outcome.code, method, { rpcId, modern: false });
-    default:
-      return outcome satisfies never;
-  }
 }

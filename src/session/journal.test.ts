@@ -1,6 +1,6 @@
 // What the journal gives back after restarts, torn lines, rewriting, and a disk that fails.
 
-import { appendFileSync, chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -91,6 +91,47 @@ test('a file that is mostly out of date is rewritten while in use', async () => 
   await journal.close();
   expect(lines().length).toBeLessThan(10);
   expect(await readJournal(file)).toContainEqual(expect.objectContaining({ key: a.key, end: 'ended' }));
+});
+
+describe('large records', () => {
+  const MIB = 1024 * 1024;
+  const large = (name: string, initialize = 'x'.repeat(MIB)) => recordOf({ key: sessionKey(name), initialize });
+
+  test('are written a few at a time: all of them in one text could be longer than a text may be', async () => {
+    const onDisk: number[] = [];
+    const noting = (record: SessionRecord) => ({
+      ...record,
+      toJSON() {
+        onDisk.push(existsSync(`${file}.tmp`) ? statSync(`${file}.tmp`).size : 0);
+        return record;
+      },
+    });
+    const journal = await openJournal(file, () => ['a', 'b', 'c'].map((name) => noting(large(name))));
+    await journal.close();
+    expect(onDisk.map((size) => Math.floor(size / MIB))).toEqual([0, 1, 2]);
+    expect((await readJournal(file)).map((entry) => 'key' in entry && entry.key)).toEqual(['a', 'b', 'c'].map(sessionKey));
+  });
+
+  test('make the file old sooner', async () => {
+    const journal = await openJournal(file, () => [a]);
+    const record = large('b');
+    for (let n = 0; n < 40; n += 1) journal.append(record);
+    await vi.waitFor(() => expect(statSync(file).size).toBeGreaterThan(40 * MIB), { timeout: 5_000 });
+    for (let n = 0; n < 40; n += 1) journal.append(record);
+    await journal.close();
+    expect(journal.lost).toBe(0);
+    expect(lines()).toHaveLength(1);
+  });
+
+  test('that wait for the disk are bounded together', async () => {
+    const journal = await openJournal(file, () => []);
+    const record = large('a');
+    for (let n = 0; n < 70; n += 1) journal.append(record);
+    journal.append(b);
+    expect(journal.lost).toBe(7);
+    await journal.close();
+    expect(await readJournal(file)).toContainEqual(JSON.parse(JSON.stringify(b)));
+  });
 });
 
 describe('a disk that fails', () => {

@@ -10,10 +10,15 @@ import { REVOCATION_KEPT_MS } from './store.ts';
 
 /** A file with this many lines more than live records is rewritten. */
 const COMPACT_SLACK = 20_000;
+/** Or with so many characters more: a line may have more than 100,000. */
+const COMPACT_SLACK_CHARS = 64 * 1024 * 1024;
+/** What is written at once. All records in one text could be longer than a text may be, and the supervisor would never start again. */
+const CHUNK_CHARS = 1024 * 1024;
 /** Changes of so long are written together: opening the file for each would cost more than all else that a new session costs. */
 const GATHER_MS = 10;
 /** Changes that wait for the disk; beyond it the oldest waiting line is the loss, and it is counted. */
 const MAX_PENDING = 50_000;
+const MAX_PENDING_CHARS = 64 * 1024 * 1024;
 
 export interface Journal {
   append(entry: StoredEntry): void;
@@ -37,38 +42,31 @@ export async function readJournal(file: string, now: number = Date.now()): Promi
 }
 
 /**
- * Opens the file for appending, after rewriting it with `live()` alone.
+ * Opens the file for appending, after rewriting it with `entries()` alone.
  * @param onFailure called when the disk begins to fail, not for each line that is lost then.
  */
 export async function openJournal(
   file: string,
-  live: () => Iterable<StoredEntry>,
+  entries: () => Iterable<StoredEntry>,
   onFailure: (error: unknown) => void = () => {},
 ): Promise<Journal> {
   await mkdir(dirname(file), { recursive: true });
   let pending: string[] = [];
+  let pendingChars = 0;
   let writing: Promise<void> | undefined;
   let lost = 0;
-  let lines = 0;
-  let liveLines = 0;
+  /** What the file holds now, and what it held when it was rewritten. */
+  let all: Written = { lines: 0, chars: 0 };
+  let live: Written = all;
   let failing = false;
-
-  const write = async (path: string, flags: 'a' | 'w', text: string): Promise<void> => {
-    const handle = await open(path, flags, 0o600);
-    try {
-      await handle.writeFile(text);
-    } finally {
-      await handle.close();
-    }
-  };
 
   const rewrite = async (): Promise<void> => {
     const temporary = `${file}.tmp`;
-    const all = [...live()];
-    await write(temporary, 'w', all.map(lineOf).join(''));
+    // As it is now: what changes while it is written is appended afterwards.
+    const written = await writeLines(temporary, 'w', linesOf([...entries()]));
     await rename(temporary, file);
-    lines = all.length;
-    liveLines = all.length;
+    live = written;
+    all = written;
   };
 
   const drain = async (): Promise<void> => {
@@ -76,17 +74,19 @@ export async function openJournal(
       await delay(GATHER_MS);
       const batch = pending;
       pending = [];
+      pendingChars = 0;
       try {
         // A write that failed may have left half a line, which would swallow the next one.
-        await write(file, 'a', (failing ? '\n' : '') + batch.join(''));
+        const { lines, chars } = await writeLines(file, 'a', failing ? ['\n', ...batch] : batch);
         failing = false;
-        lines += batch.length;
+        all = { lines: all.lines + lines, chars: all.chars + chars };
       } catch (error) {
         lost += batch.length;
         if (!failing) onFailure(error);
         failing = true;
       }
-      if (!failing && lines > liveLines + COMPACT_SLACK) await rewrite().catch(onFailure);
+      if (!failing && (all.lines > live.lines + COMPACT_SLACK || all.chars > live.chars + COMPACT_SLACK_CHARS))
+        await rewrite().catch(onFailure);
     }
     writing = undefined;
   };
@@ -94,11 +94,13 @@ export async function openJournal(
   await rewrite();
   return {
     append(entry) {
-      if (pending.length >= MAX_PENDING) {
-        pending.shift();
+      const line = lineOf(entry);
+      while (pending.length >= MAX_PENDING || (pending.length > 0 && pendingChars + line.length > MAX_PENDING_CHARS)) {
+        pendingChars -= pending.shift()?.length ?? 0;
         lost += 1;
       }
-      pending.push(lineOf(entry));
+      pending.push(line);
+      pendingChars += line.length;
       writing ??= drain();
     },
     get lost() {
@@ -108,6 +110,36 @@ export async function openJournal(
       while (writing) await writing;
     },
   };
+}
+
+interface Written {
+  readonly lines: number;
+  readonly chars: number;
+}
+
+/** In chunks of bounded size, each made when the one before is written. */
+async function writeLines(path: string, flags: 'a' | 'w', lines: Iterable<string>): Promise<Written> {
+  const handle = await open(path, flags, 0o600);
+  const written = { lines: 0, chars: 0 };
+  try {
+    let chunk = '';
+    for (const line of lines) {
+      chunk += line;
+      written.lines += 1;
+      written.chars += line.length;
+      if (chunk.length < CHUNK_CHARS) continue;
+      await handle.writeFile(chunk);
+      chunk = '';
+    }
+    await handle.writeFile(chunk);
+  } finally {
+    await handle.close();
+  }
+  return written;
+}
+
+function* linesOf(entries: readonly StoredEntry[]): Generator<string> {
+  for (const entry of entries) yield lineOf(entry);
 }
 
 function lineOf(entry: StoredEntry): string {

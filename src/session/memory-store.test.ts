@@ -82,6 +82,17 @@ test('expired records go with the sweep', async () => {
   expect(store.countByInstance().size).toBe(0);
 });
 
+test('when the records are too large, the least recently changed go, however few they are', async () => {
+  const store = createMemoryStore({ now: () => 0 });
+  const initialize = 'x'.repeat(1024 * 1024);
+  const names = Array.from({ length: 130 }, (_, n) => `${n}` as SessionRecord['key']);
+  for (const name of names) await store.create(recordOf({ key: name, initialize }));
+  expect([...store.records()].map((record) => record.key)).toEqual(names.slice(-127));
+  for (const name of names.slice(3)) await store.end(name, 'ended');
+  for (const name of names.slice(0, 3)) await store.create(recordOf({ key: name, initialize }));
+  expect([...store.records()]).toHaveLength(130);
+});
+
 test('when there are too many records, an ended one goes first, and a revoked one last', async () => {
   const record = (name: string, over: Partial<SessionRecord> = {}) => recordOf({ key: `${name}` as SessionRecord['key'], ...over });
   const initial = [record('revoked', { end: 'revoked' }), record('open'), record('ended', { end: 'ended' })];

@@ -3,6 +3,7 @@
 import type { BackendName, InstanceId, SessionKey } from '../core/ids.ts';
 import { createLocks } from './locks.ts';
 import { applyChange, isListed, isNews, isOver, listLimit, newsOf, summaryOf, tombstone } from './record-changes.ts';
+import { sizeOf } from './record-size.ts';
 import { createRevocations } from './revocations.ts';
 import {
   ENDING_TTL_MS,
@@ -16,6 +17,8 @@ import {
 
 /** Beyond this the record that expires first is dropped: its session works on, but cannot be recovered. */
 const MAX_RECORDS = 100_000;
+/** Likewise: as many records of usual size, or the few thousand that somebody has filled as far as one record can be filled. */
+const MAX_BYTES = 128 * 1024 * 1024;
 /** So many of the oldest records are looked at to find an ended one. */
 const MAX_LOOKED_AT = 1_000;
 
@@ -60,9 +63,10 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
   const changeListeners = new Set<(entry: StoredEntry) => void>();
   const revocations = createRevocations();
   const locks = createLocks();
+  let bytes = 0;
 
-  const count = (record: SessionRecord | undefined, by: 1 | -1): void => {
-    if (!record || record.end || record.binding.instance === NO_INSTANCE) return;
+  const count = (record: SessionRecord, by: 1 | -1): void => {
+    if (record.end || record.binding.instance === NO_INSTANCE) return;
     const { instance } = record.binding;
     const next = (counts.get(instance) ?? 0) + by;
     if (next > 0) counts.set(instance, next);
@@ -70,19 +74,26 @@ export function createMemoryStore({ now = Date.now, initial = [] }: MemoryStoreO
   };
 
   const put = (record: SessionRecord): void => {
-    count(records.get(record.key), -1);
+    remove(record.key);
     // Re-inserting keeps the map in order of last change, so that eviction meets the least recently changed first.
-    records.delete(record.key);
     records.set(record.key, record);
+    bytes += sizeOf(record);
     count(record, 1);
     if (record.end !== 'ending') endingSince.delete(record.key);
     for (const listener of changeListeners) listener(record);
-    if (records.size > MAX_RECORDS) forget(leastWorthKeeping(records.values()));
+    while (records.size > MAX_RECORDS || bytes > MAX_BYTES) forget(leastWorthKeeping(records.values()));
+  };
+
+  const remove = (key: SessionKey): void => {
+    const record = records.get(key);
+    if (!record) return;
+    count(record, -1);
+    bytes -= sizeOf(record);
+    records.delete(key);
   };
 
   const forget = (key: SessionKey): void => {
-    count(records.get(key), -1);
-    records.delete(key);
+    remove(key);
     lastUsed.delete(key);
     endingSince.delete(key);
   };

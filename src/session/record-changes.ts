@@ -4,6 +4,7 @@ import {
   MAX_LISTED,
   MAX_NOTED_CHARS,
   MAX_SUBSCRIPTIONS,
+  MAX_SUBSCRIPTIONS_BYTES,
   type SessionChange,
   type SessionNews,
   type SessionQuery,
@@ -21,7 +22,19 @@ export function applyChange(record: SessionRecord, change: SessionChange): Sessi
   if (change.kind === 'level') return { ...record, level: change.level };
   const others = record.subscriptions.filter((uri) => uri !== change.uri);
   if (change.kind === 'unsubscribe') return { ...record, subscriptions: others };
-  return { ...record, subscriptions: [...others, change.uri].slice(-MAX_SUBSCRIPTIONS) };
+  return { ...record, subscriptions: newest([...others, change.uri]) };
+}
+
+/** The last ones, as many as may be remembered. */
+function newest(uris: readonly string[]): readonly string[] {
+  let first = uris.length;
+  let bytes = 0;
+  for (const uri of uris.slice(-MAX_SUBSCRIPTIONS).reverse()) {
+    bytes += Buffer.byteLength(uri);
+    if (bytes > MAX_SUBSCRIPTIONS_BYTES) break;
+    first -= 1;
+  }
+  return uris.slice(first);
 }
 
 /** What is left of a record for the rest of its id's life: it is never opened again, so that what it takes to open it can go. */

@@ -2,7 +2,7 @@
 
 import { NEWS_CHANNEL } from './redis-keys.ts';
 import { PRELUDE } from './redis-lua-prelude.ts';
-import { ENDING_TTL_MS, MAX_REVOKED, MAX_SUBSCRIPTIONS, REVOCATION_KEPT_MS } from './store.ts';
+import { ENDING_TTL_MS, MAX_REVOKED, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_BYTES, REVOCATION_KEPT_MS } from './store.ts';
 
 /** key, expiresAt, number of subscriptions, the subscriptions, then field and value of the record in turn. */
 const CREATE = `
@@ -35,7 +35,13 @@ local name = P .. 'u:' .. s.key
 redis.call('LREM', name, 0, ARGV[4])
 if ARGV[3] == 'unsubscribe' then return end
 redis.call('RPUSH', name, ARGV[4])
-redis.call('LTRIM', name, -${MAX_SUBSCRIPTIONS}, -1)
+local uris, kept, bytes = redis.call('LRANGE', name, -${MAX_SUBSCRIPTIONS}, -1), 0, 0
+for n = #uris, 1, -1 do
+  bytes = bytes + #uris[n]
+  if bytes > ${MAX_SUBSCRIPTIONS_BYTES} then break end
+  kept = kept + 1
+end
+redis.call('LTRIM', name, -kept, -1)
 keep(name, s.expiresAt)
 `;
 

@@ -21,8 +21,17 @@ const CALLER_BYTES = 32;
 const KEY_BYTES = 16;
 const FIXED_BYTES = 4 + CALLER_BYTES + KEY_BYTES;
 
-/** Upstream ids above this are refused at initialize: with the rest they must fit the header limits of every client and proxy. */
+/** Longer upstream ids are refused: with the rest they must fit the header limits of every client and proxy. */
 export const MAX_UPSTREAM_ID_CHARS = 2048;
+/** Basic transport rules of every revision: "The session ID MUST only contain visible ASCII characters". */
+const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
+
+/** Why a session of this id cannot be had; undefined when it can. The empty id is that of a server that keeps no session. */
+export function upstreamIdFault(id: string): string | undefined {
+  // What a header cannot carry unchanged back to the server would make a session that never works.
+  if (!VISIBLE_ASCII.test(id)) return 'the server gave a session id that is not visible ASCII';
+  return id.length > MAX_UPSTREAM_ID_CHARS ? `the server's session id has ${id.length} characters` : undefined;
+}
 
 /** @throws Error when a name is longer than 255 bytes: names are bounded long before. */
 export function sealSessionId(sealer: Sealer, grant: Grant): SealedSessionId {

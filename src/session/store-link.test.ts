@@ -122,6 +122,27 @@ test('who no longer wants a lock does not get it', async () => {
   await expect(second.store.lock(key, AbortSignal.abort(new Error('before')))).rejects.toThrow('before');
 });
 
+test('after the end of the link nothing throws: what is asked is rejected, what is told is lost', async () => {
+  let linked: LinkedStore | undefined;
+  const { connection, die } = await link.client((each) => {
+    linked = linkStore(each, () => {});
+  });
+  const { store: far } = linked as LinkedStore;
+  const release = await far.lock(key, never);
+  const closed = new Promise<void>((resolve) => connection.onClose(resolve));
+  die();
+  await closed;
+  far.used([key]);
+  release();
+  const asked = [
+    ...[far.create(recordOf()), far.read(key), far.note(key, { kind: 'level', level: 'debug' }), far.end(key, 'ended')],
+    ...[far.rebind(key, 0, binding('i2', 'up-2')), far.claimStream(key), far.list({ limit: 1 }), far.lock(key, never)],
+    ...[far.revokeCaller('ann', { issuer: 'x', subject: 'ann' }), far.revokedBefore('ann')],
+  ];
+  const outcomes = await Promise.allSettled(asked);
+  expect(outcomes.map(({ status }) => status)).toEqual(asked.map(() => 'rejected'));
+});
+
 test('a supervisor that is gone makes sending silent: the end of the link is handled elsewhere', async () => {
   const { store: far, die } = await sidecar();
   const release = await far.lock(key, never);

@@ -116,7 +116,8 @@ export function linkStore(
     if (beat.counts) onCounts(new Map(beat.counts));
   });
 
-  const ask = <T>(method: string, ...params: unknown[]): Promise<T> => connection.sendRequest(method, ...params) as Promise<T>;
+  // Async, because a connection that has ended throws.
+  const ask = async <T>(method: string, ...params: unknown[]): Promise<T> => (await connection.sendRequest(method, ...params)) as T;
 
   return {
     feed: { find: copy.find, revoked: copy.callers.covers, fresh: () => now() - heard < STALE_MS },
@@ -147,7 +148,14 @@ export function linkStore(
   };
 }
 
-/** The other side may be gone at any moment; `onClose` is where that is handled. */
+/**
+ * The other side may be gone at any moment; `onClose` is where that is handled. A connection that has ended throws instead of
+ * rejecting, which in a timer would be the end of the process.
+ */
 function send(connection: MessageConnection, method: string, params: unknown): void {
-  connection.sendNotification(method, params).catch(() => {});
+  try {
+    connection.sendNotification(method, params).catch(() => {});
+  } catch {
+    // As above.
+  }
 }

@@ -128,6 +128,8 @@ export interface SessionFeed {
 export const MAX_LISTED = 1_000;
 /** A session holds at most this many remembered subscriptions: the oldest is forgotten first. */
 export const MAX_SUBSCRIPTIONS = 256;
+/** And so many bytes of them (UTF-8): a caller may open thousands of sessions and fill each. More than the longest single URI. */
+export const MAX_SUBSCRIPTIONS_BYTES = 16_384;
 /** A longer level or URI is passed on but not remembered: a record is kept in memory and written whole with each change. */
 export const MAX_NOTED_CHARS = 2_048;
 /** A DELETE whose outcome nobody reported (its sidecar died) counts as done after this time: its client has given the session up. */

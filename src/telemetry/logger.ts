@@ -1,6 +1,7 @@
 // The structured log: one JSON line per event, never a token.
 
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { errorForLog } from './error-for-log.ts';
 
 /** Fields that may carry a secret if somebody logs a whole object by mistake. */
 const REDACTED = ['authorization', 'cookie', '*.authorization', '*.cookie', 'headers.authorization', 'headers.cookie', 'token', '*.token'];
@@ -14,7 +15,8 @@ export interface LogOptions {
 }
 
 export function createLogger({ level, process: name, stream }: LogOptions): Logger {
-  return pino({ level, base: { process: name }, redact: { paths: REDACTED, censor: '[redacted]' } }, stream);
+  const redact = { paths: REDACTED, censor: '[redacted]' };
+  return pino({ level, base: { process: name }, redact, serializers: { err: errorForLog } }, stream);
 }
 
 /** The severity of a request line. */

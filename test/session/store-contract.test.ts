@@ -156,6 +156,23 @@ describe.each([memoryForm(), linkForm(), redisForm()])('sessions $name', (form) 
     expect(record?.subscriptions.at(-1)).toBe('file:///10');
   });
 
+  test.each([
+    ['ASCII', 'x'.repeat(1_000 - 3), 16],
+    ['other characters, counted in bytes', '\u20ac'.repeat(2_000), 2],
+  ])('subscriptions: bounded in bytes together, the oldest is forgotten first (%s)', async (_, filler, most) => {
+    await create();
+    const uri = (n: number) => `${String(n).padStart(3, '0')}${filler}`;
+    for (let n = 0; n < most + 3; n += 1) await store.note(key, { kind: 'subscribe', uri: uri(n) });
+    const remembered = async () => (await store.read(key))?.subscriptions.map((each) => Number(each.slice(0, 3)));
+    const newest = Array.from({ length: most }, (_each, n) => n + 3);
+    expect(await remembered()).toEqual(newest);
+    // Once more the one that is the oldest: there is still room for all.
+    await store.note(key, { kind: 'subscribe', uri: uri(3) });
+    expect(await remembered()).toEqual([...newest.slice(1), 3]);
+    await store.note(key, { kind: 'subscribe', uri: 'file:///small' });
+    expect((await store.read(key))?.subscriptions).toHaveLength(most + 1);
+  });
+
   test('the first GET stream after each recovery is claimed once', async () => {
     await create();
     expect(await store.claimStream(key)).toBe(false);
