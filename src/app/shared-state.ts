@@ -123,6 +123,14 @@ export function guardLimits(store: QuotaStore, { registry, log, ...timing }: Gua
       this.set(limits.state().down ? 1 : 0);
     },
   });
+  new Gauge({
+    name: 'mcp_limits_sidecars_alive',
+    help: 'Sidecars that share the counters, as this process has heard: what a limit is divided by in an outage.',
+    registers: [registry],
+    collect() {
+      this.set(limits.state().live);
+    },
+  });
   return limits;
 }
 

@@ -37,6 +37,8 @@ export function supervise(options: SupervisedOptions): Supervised {
     while (!stopping.signal.aborted) {
       try {
         current = await spawnGroup({ command, env, cwd, stdin: 'ignore' });
+        // It was being started when `stop` came, which could not see it.
+        if (stopping.signal.aborted) void current.stop(stopGraceMs);
         await children.add(current.pid);
         current.stdout.on('data', wholeLines(stdout));
         current.stderr.on('data', wholeLines(output));

@@ -1,3 +1,5 @@
+// Waits that end: in time, by a signal, and whatever the garbage collector does meanwhile.
+
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
