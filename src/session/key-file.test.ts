@@ -1,6 +1,6 @@
 // The key file: who can read it, rotation in two phases, and files that are no key ring.
 
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -22,6 +22,13 @@ test('the first use makes a key, later ones find it', async () => {
   expect(made).toHaveLength(1);
   expect(await loadOrCreateRing(file, 6)).toEqual(made);
   expect(await loadRing(file)).toEqual(made);
+});
+
+test('gateways that start at once on one file have one key', async () => {
+  const made = await Promise.all(Array.from({ length: 8 }, () => loadOrCreateRing(file)));
+  expect(made).toEqual(made.map(() => made[0]));
+  expect(await loadRing(file)).toEqual(made[0]);
+  expect(readdirSync(folder)).toEqual(['keys.json']);
 });
 
 test('only the owner can read it, also after a rotation of a file that was too open', async () => {

@@ -1,7 +1,7 @@
 // The key ring on disk: made on first use, rotated in two phases, readable by its owner only.
 
 import { randomBytes } from 'node:crypto';
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { parseRing, type RingDocument, type RingKey } from './key-ring.ts';
 
 /** How long a new key only opens: every process that watches the ring has read it by then. */
@@ -22,8 +22,7 @@ export async function loadOrCreateRing(file: string, now: number = Date.now()): 
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new Error(`${file} is not usable: ${(error as Error).message}`);
   }
   const keys = [newKey(now)];
-  await saveRing(file, keys);
-  return keys;
+  return (await isFirst(file, keys)) ? keys : loadRing(file);
 }
 
 /** Adds a key that seals after `PROPAGATION_MS`, and drops those that no living id can have been sealed with. */
@@ -44,10 +43,31 @@ export function ringDocument(keys: readonly RingKey[]): RingDocument {
 }
 
 async function saveRing(file: string, keys: readonly RingKey[]): Promise<void> {
-  const temporary = `${file}.${process.pid}.tmp`;
+  await rename(await writeBeside(file, keys), file);
+}
+
+/** Gateways that share the file may start at once: one of them makes it, whole from the first moment, and the others read it. */
+async function isFirst(file: string, keys: readonly RingKey[]): Promise<boolean> {
+  const temporary = await writeBeside(file, keys);
+  try {
+    await link(temporary, file);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    // A file system without links.
+    await rename(temporary, file);
+    return true;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function writeBeside(file: string, keys: readonly RingKey[]): Promise<string> {
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   await writeFile(temporary, `${JSON.stringify(ringDocument(keys), null, 2)}\n`, { mode: 0o600 });
   await chmod(temporary, 0o600);
-  await rename(temporary, file);
+  return temporary;
 }
 
 /** The parser's own message quotes the text around the fault: a piece of a secret, on its way to a log. */
