@@ -12,7 +12,7 @@ import { type Case, factsOf } from './case.ts';
 import { askForScopes, challenge } from './challenge.ts';
 import { addressedBy, baseUrlOf, endpointUrl, isOwnUrl, type PublicUrlRules } from './public-url.ts';
 import { refuse } from './refusal.ts';
-import type { Answer, GatewayRequest, RequestFacts } from './request.ts';
+import type { Answer, GatewayRequest } from './request.ts';
 
 /** The caller as the later steps need it: one object per token and state of the tenants, so that it can be compared by identity. */
 export interface Caller extends Principal {
@@ -70,20 +70,21 @@ export function createIdentify({ verifier, adminRoles, publicUrl, log }: Identif
     verified: Identity | TokenFault,
   ): Caller | Answer => {
     if ('kind' in verified) return rejected(request, backend, verified);
-    const base = baseUrlOf(addressedBy(request), publicUrl);
-    const facts = factsBefore(backend, verified);
-    if (!isFor(verified, isOwnUrl(addressedBy(request), publicUrl) ? base : undefined, backend)) {
-      const { audiences } = verified;
+    const { subject, audiences } = verified;
+    if (!isFor(verified, request, backend, publicUrl)) {
+      const base = baseUrlOf(addressedBy(request), publicUrl);
       log.info({ requestId: request.id, reason: 'wrong_audience', audiences: audiences.slice(0, 8), wanted: base }, 'token refused');
-      return challenge('token_invalid', { base, ...wanted(backend, request), facts });
+      return challenge('token_invalid', { base, ...wanted(backend, request), facts: { backend: backend?.name, subject } });
     }
     const caller = callerOf(verified, snapshot.tenants);
-    if (!caller) return refuse('no_tenant', { facts });
+    if (!caller) return refuse('no_tenant', { facts: { backend: backend?.name, subject } });
     if (!backend) return caller;
-    if (!mayUse(caller, backend)) return refuse('backend_forbidden', { facts: { ...facts, tenant: caller.tenant } });
-    const scopes = backend.access?.scopes ?? [];
+    const { name, access } = backend;
+    if (!mayUse(caller, backend)) return refuse('backend_forbidden', { facts: { backend: name, subject, tenant: caller.tenant } });
+    const scopes = access?.scopes ?? [];
     if (hasScopes(caller.scopes, scopes)) return caller;
-    return askForScopes({ base, backend: backend.name, scopes, facts: { ...facts, tenant: caller.tenant } });
+    const base = baseUrlOf(addressedBy(request), publicUrl);
+    return askForScopes({ base, backend: name, scopes, facts: { backend: name, subject, tenant: caller.tenant } });
   };
 
   const rejected = (request: GatewayRequest, backend: Backend | undefined, fault: TokenFault): Answer => {
@@ -120,10 +121,6 @@ function wanted(backend: Backend | undefined, { path }: GatewayRequest): { reado
   return { backend: backend?.name ?? path.split('/')[2] ?? '', scopes: backend?.access?.scopes ?? [] };
 }
 
-function factsBefore(backend: Backend | undefined, { subject }: Identity): RequestFacts {
-  return { backend: backend?.name, subject };
-}
-
 function makeCaller(identity: Identity, tenants: readonly TenantPolicy[], adminRoles: ReadonlySet<string>): Caller | undefined {
   const policy = tenantOf(identity, tenants);
   const admin = identity.roles.some((role) => adminRoles.has(role));
@@ -134,9 +131,18 @@ function makeCaller(identity: Identity, tenants: readonly TenantPolicy[], adminR
   return { ...createPrincipal({ issuer, subject, tenant, roles, scopes }), policy, admin, local: false };
 }
 
-/** `base`: the gateway's own URL; undefined when the request came under another. A token for the gateway opens every backend, one for a backend's own URL only that one (RFC 8707). */
-function isFor({ listedAudience, audiences }: Identity, base: string | undefined, backend: Backend | undefined): boolean {
-  if (listedAudience || base === undefined) return listedAudience;
+/** A token for the gateway opens every backend, one for a backend's own URL only that one (RFC 8707). */
+function isFor(
+  { listedAudience, audiences }: Identity,
+  request: GatewayRequest,
+  backend: Backend | undefined,
+  publicUrl: PublicUrlRules,
+): boolean {
+  // Most tokens are: then nothing has to be known of the URL.
+  if (listedAudience) return true;
+  const addressed = addressedBy(request);
+  if (!isOwnUrl(addressed, publicUrl)) return false;
+  const base = baseUrlOf(addressed, publicUrl);
   return audiences.some(
     (audience) => audience === base || audience === `${base}/` || (backend !== undefined && audience === endpointUrl(base, backend.name)),
   );

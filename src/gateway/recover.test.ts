@@ -253,6 +253,22 @@ describe('an instance that does not take it', () => {
     expect(await recovery.recover(request())).toMatchObject({ kind: 'bound', instance: { id: 'i7' } });
   });
 
+  test('restarts at the same address: it is asked again and again, and takes the session as soon as it can', async () => {
+    let refusals = 6;
+    const { recovery, request } = world({
+      backend: backendOf({ instances: [instanceOf('i1'), instanceOf('i2')] }),
+      reopen: async () => {
+        if (refusals === 0) return 'fresh';
+        refusals -= 1;
+        throw new UpstreamUnreachable('refused', 'x');
+      },
+    });
+    const began = performance.now();
+    expect(await recovery.recover(request())).toMatchObject({ kind: 'bound', binding: { upstreamId: 'fresh' } });
+    // Both had been asked before each pause, or this would be a flood.
+    expect(performance.now() - began).toBeGreaterThan(50 + 100);
+  });
+
   test('nobody is there in time', async () => {
     const { recovery, request } = world({ backend: backendOf({ instances: [], startTimeoutMs: 1 }) });
     expect(await recovery.recover(request())).toEqual({ kind: 'unavailable', code: 'no_instance' });

@@ -18,8 +18,13 @@ import { UpstreamUnreachable } from './upstream.ts';
 const RECOVERY_TIMEOUT_MS = 50_000;
 /** Instances that are tried in one recovery. */
 const MAX_ATTEMPTS = 3;
-/** A process that has just died is still in the directory for some milliseconds: so long a refused attempt waits for better news. */
-const REFUSED_WAIT_MS = 2_000;
+/**
+ * A process that has just died is still in the directory for a moment, and one that restarts behind a URL never leaves it. So long, refused
+ * connections are no attempts; the pause between two grows from the first to the last.
+ */
+const REFUSED_WAIT_MS = 6_000;
+const FIRST_PAUSE_MS = 50;
+const LAST_PAUSE_MS = 1_000;
 
 export interface LostRequest {
   readonly method: string;
@@ -107,17 +112,23 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
     return { kind: 'lost', record };
   };
 
-  /** Waits a little for an instance that has not refused; whether one came, the next attempt finds out. */
-  const anotherReady = async ({ name }: Backend, refused: InstanceId, signal: AbortSignal): Promise<void> => {
-    const soon = limited(signal, REFUSED_WAIT_MS);
-    await directory.waitFor(name, ({ id, state }) => state === 'ready' && id !== refused, soon).catch(() => {});
-  };
+  /** Whether there is an instance that has not refused, now or within `pauseMs`. */
+  const anotherReady = ({ name }: Backend, refused: ReadonlySet<InstanceId>, pauseMs: number, signal: AbortSignal): Promise<boolean> =>
+    directory
+      .waitFor(name, ({ id, state }) => state === 'ready' && !refused.has(id), limited(signal, pauseMs))
+      .then(() => true)
+      .catch(() => false);
 
   const openElsewhere = async (request: LostRequest, lost: SessionRecord, signal: AbortSignal): Promise<RecoverOutcome> => {
     let record = lost;
     let avoid = request.tried?.instance;
     let failure: unknown;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+    const refused = new Set<InstanceId>();
+    let pauseMs = FIRST_PAUSE_MS;
+    const patientUntil = performance.now() + REFUSED_WAIT_MS;
+    let left = MAX_ATTEMPTS;
+    while (left > 0) {
+      left -= 1;
       const backend = await parking.wait(request.backend.name, request.backend.startTimeoutMs, parkedAs(request.caller), signal);
       if (typeof backend === 'string') return { kind: 'unavailable', code: backend };
       const instance = balancer.pick(backend, true, avoid);
@@ -140,7 +151,13 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
         avoid = instance.id;
         if (error instanceof UpstreamUnreachable) {
           balancer.suspect(instance.id);
-          if (error.how === 'refused') await anotherReady(backend, instance.id, signal);
+          if (error.how !== 'refused' || performance.now() > patientUntil) continue;
+          left += 1;
+          refused.add(instance.id);
+          if (await anotherReady(backend, refused, pauseMs, signal)) continue;
+          // All of them: they are asked again.
+          refused.clear();
+          pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
         }
       }
     }

@@ -107,3 +107,18 @@ describe('without the store', () => {
     }
   });
 });
+
+test('is not answered before the session has its slot: the end of the request frees what it had reserved', async () => {
+  let confirm = () => {};
+  const confirmed = new Promise<void>((resolve) => {
+    confirm = resolve;
+  });
+  const order: string[] = [];
+  const { sealAnswer } = world({ ...notedLimits(), confirmSlot: () => confirmed });
+  const answered = sealAnswer({ ...opening, slot: 'r1' }, 200, 'up-1').then(() => order.push('answered'));
+  await new Promise((resolve) => setImmediate(resolve));
+  order.push('confirmed');
+  confirm();
+  await answered;
+  expect(order).toEqual(['confirmed', 'answered']);
+});

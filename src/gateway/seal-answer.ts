@@ -71,8 +71,10 @@ export function createSealAnswer({ sealer, store, limits, ages, log, now = Date.
       end: undefined,
       streamGeneration: 0,
     });
-    if (opening.slot !== undefined) limits.confirmSlot(tenant, opening.slot, key, idleTimeoutMs);
+    const confirmed = opening.slot === undefined ? undefined : limits.confirmSlot(tenant, opening.slot, key, idleTimeoutMs);
     await within(stored, STORE_TIMEOUT_MS).catch((err: unknown) => log.warn({ backend, err }, 'session record not stored'));
+    // Another process hears of the end of this request, and frees what it had reserved: not before the session has its slot.
+    await confirmed;
     return { kind: 'replace', sessionId };
   };
 

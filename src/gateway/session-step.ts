@@ -152,17 +152,19 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
   /** The feed is silent, so a revocation or rebinding may have been missed. */
   const askStore = async (located: Located): Promise<Decision> => {
     const { theCase, grant } = located;
-    try {
-      const asked = Promise.all([store.read(grant.key), store.revokedBefore(grant.caller.toString('base64url'))]);
-      const [record, before] = await within(asked, STORE_LIMIT_MS);
-      if ((before !== undefined && grant.issuedAt <= before) || feed.revoked(grant.caller, grant.issuedAt)) return notFound(theCase);
-      // Without a record, what was heard before stays true.
-      const news = record ? { key: record.key, binding: record.binding, ended: record.end !== undefined } : feed.find(grant.key);
-      return continueWith(located, news);
-    } catch {
-      if (onRevocationOutage === 'allow' && !feed.revoked(grant.caller, grant.issuedAt)) return continueWith(located, feed.find(grant.key));
+    // What was heard before stays true, whatever the store says or does not say.
+    if (feed.revoked(grant.caller, grant.issuedAt)) return notFound(theCase);
+    const known = await within(
+      Promise.all([store.read(grant.key), store.revokedBefore(grant.caller.toString('base64url'))]),
+      STORE_LIMIT_MS,
+    ).catch(() => undefined);
+    if (!known && onRevocationOutage === 'deny') {
       return refuse('state_unavailable', { rpcId: theCase.asked.single?.id, facts: factsOf(theCase) });
     }
+    const [record, before] = known ?? [];
+    if (before !== undefined && grant.issuedAt <= before) return notFound(theCase);
+    const news = record ? { key: record.key, binding: record.binding, ended: record.end !== undefined } : feed.find(grant.key);
+    return continueWith(located, news);
   };
 
   return (theCase, id) => {

@@ -82,6 +82,23 @@ it('loses the oldest when too many wait, and says how many', async () => {
   expect(lost).toBe(100 - kept.length);
 });
 
+it('says when the counters know a change, after all that was pushed before it', async () => {
+  push('a');
+  await queue.tell(release('b'));
+  expect(told).toEqual([['a', 'b']]);
+});
+
+it('does not let anybody wait for what cannot be told', async () => {
+  failing = true;
+  await queue.tell(release('a'));
+  expect([errors, lost]).toEqual([1, 0]);
+  paused = true;
+  await queue.tell(release('b'));
+  [paused, failing] = [false, false];
+  queue.resume();
+  await vi.waitFor(() => expect(told).toEqual([['a'], ['a'], ['b']]));
+});
+
 it('tells what waits when it is closed, and nothing afterwards', async () => {
   push('a');
   queue.close();

@@ -1,4 +1,4 @@
-// Tells the shared counters what happened to leases and slots, without anybody waiting for it.
+// Tells the shared counters what happened to leases and slots; nobody has to wait for it.
 
 import { within } from '../core/within.ts';
 import type { Change, QuotaStore } from './quota-store.ts';
@@ -11,6 +11,11 @@ const APPLY_TIMEOUT_MS = 2_000;
 
 export interface ChangeQueue {
   push(change: Change): void;
+  /**
+   * As `push`, at once and after all that was pushed before. Resolves when the counters know it, and also when they cannot be told for
+   * now; never rejects.
+   */
+  tell(change: Change): Promise<void>;
   /** The store can be asked again: tells first what had failed. */
   resume(): void;
   /** Tells what is waiting, if anybody can be told. */
@@ -38,13 +43,12 @@ export function createChangeQueue({ apply, isPaused, onError, onLost, maxWaiting
   let closed = false;
   let scheduled = false;
 
-  const tell = ({ changes, again }: Batch): void => {
+  const send = ({ changes, again }: Batch): Promise<void> =>
     within(apply(changes), APPLY_TIMEOUT_MS).catch((error: unknown) => {
       if (again) onLost(changes.length);
       else failed = limit([...failed, ...changes]);
       onError(error as Error);
     });
-  };
 
   const limit = (changes: Change[]): Change[] => {
     const excess = changes.length - maxWaiting;
@@ -53,39 +57,51 @@ export function createChangeQueue({ apply, isPaused, onError, onLost, maxWaiting
     return changes.slice(excess);
   };
 
-  const flush = (): void => {
+  const flush = (): Promise<unknown> => {
     scheduled = false;
-    if (closed || isPaused()) return;
+    if (closed || isPaused()) return Promise.resolve();
     const [old, fresh] = [failed, waiting];
     failed = [];
     waiting = [];
-    for (const changes of inBatches(old)) tell({ changes, again: true });
-    for (const changes of inBatches(fresh)) tell({ changes, again: false });
+    return Promise.all([
+      ...inBatches(old).map((changes) => send({ changes, again: true })),
+      ...inBatches(fresh).map((changes) => send({ changes, again: false })),
+    ]);
   };
 
   const schedule = (): void => {
     if (scheduled || isPaused()) return;
     scheduled = true;
-    setImmediate(flush);
+    setImmediate(() => void flush());
+  };
+
+  const keep = (change: Change): void => {
+    waiting.push(change);
+    // Some slack, so that an outage does not copy the array for each change.
+    if (waiting.length > 1.5 * maxWaiting) waiting = limit(waiting);
   };
 
   return {
     push(change) {
-      waiting.push(change);
-      // Some slack, so that an outage does not copy the array for each change.
-      if (waiting.length > 1.5 * maxWaiting) waiting = limit(waiting);
+      keep(change);
       schedule();
+    },
+    async tell(change) {
+      keep(change);
+      await flush();
     },
     resume() {
       if (failed.length + waiting.length > 0) schedule();
     },
     close() {
-      flush();
+      void flush();
       closed = true;
     },
   };
 }
 
-function* inBatches(changes: readonly Change[]): Generator<readonly Change[]> {
-  for (let from = 0; from < changes.length; from += MAX_PER_BATCH) yield changes.slice(from, from + MAX_PER_BATCH);
+function inBatches(changes: readonly Change[]): (readonly Change[])[] {
+  const batches: (readonly Change[])[] = [];
+  for (let from = 0; from < changes.length; from += MAX_PER_BATCH) batches.push(changes.slice(from, from + MAX_PER_BATCH));
+  return batches;
 }

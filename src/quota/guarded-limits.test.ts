@@ -120,7 +120,7 @@ it('tells everything that happens to leases and slots', async () => {
   const tenant = freshTenant();
   limits.prolong(tenant, 'r1');
   limits.release(tenant, 'r1');
-  limits.confirmSlot(tenant, 'r2', session('a'), 1_000);
+  void limits.confirmSlot(tenant, 'r2', session('a'), 1_000);
   limits.keepSlots([{ tenant, session: session('b'), idleMs: 2_000 }]);
   limits.releaseSlot(tenant, session('a'));
   await vi.waitFor(() => expect(told).toHaveLength(5));
@@ -136,7 +136,7 @@ it('tells everything that happens to leases and slots', async () => {
 it('does not count sessions of an outage that is none', async () => {
   const { limits, silence } = await fake();
   const tenant = freshTenant();
-  limits.confirmSlot(tenant, 'r', session('a'), HOUR_MS);
+  void limits.confirmSlot(tenant, 'r', session('a'), HOUR_MS);
   silence();
   await limits.admit(claimOf(tenant));
   const open = () => claimOf(tenant, { sessions: 4, onOutage: 'allow-local' });

@@ -152,7 +152,11 @@ export function createGuardedLimits(options: GuardedLimitsOptions): GuardedLimit
     },
     release: (tenant, requestId) => tell({ kind: 'release', tenant, requestId }),
     prolong: (tenant, requestId) => tell({ kind: 'prolong', tenant, requestId }),
-    confirmSlot: (tenant, requestId, session, idleMs) => tell({ kind: 'confirm', tenant, requestId, session, idleMs }),
+    confirmSlot(tenant, requestId, session, idleMs) {
+      const change: Change = { kind: 'confirm', tenant, requestId, session, idleMs };
+      if (circuit.isOpen()) void local.apply([change]);
+      return changes.tell(change);
+    },
     releaseSlot: (tenant, member) => tell({ kind: 'free', tenant, member }),
     keepSlots(used) {
       for (const { tenant, session, idleMs } of used) tell({ kind: 'keep', tenant, session, idleMs });

@@ -66,8 +66,12 @@ export interface Limits {
   release(tenant: TenantId, requestId: string): void;
   /** The request goes on: Envoy reports every 20 s which ones do, to any process. Never waits; a lease that has lapsed is taken again. */
   prolong(tenant: TenantId, requestId: string): void;
-  /** The session whose slot `requestId` reserved exists now: its slot counts until it has not been used for `idleMs`. */
-  confirmSlot(tenant: TenantId, requestId: string, session: SessionKey, idleMs: number): void;
+  /**
+   * The session whose slot `requestId` reserved exists now: its slot counts until it has not been used for `idleMs`. Resolves when the
+   * counters know it, or cannot be told for now; never rejects. Until then the request must not end: whoever hears of its end gives the
+   * reservation back.
+   */
+  confirmSlot(tenant: TenantId, requestId: string, session: SessionKey, idleMs: number): Promise<void>;
   /** No session came of the reservation, or the session has ended. `member` is a request id or a session key. */
   releaseSlot(tenant: TenantId, member: string): void;
   /** Sessions that have been used lately keep (or take again) their slot. Called every few seconds. */

@@ -23,7 +23,7 @@ export function notedLimits(verdict: (claim: Claim) => Verdict | Promise<Verdict
     },
     release: (tenant, id) => void told.push(`release ${tenant} ${id}`),
     prolong: (tenant, id) => void told.push(`prolong ${tenant} ${id}`),
-    confirmSlot: (tenant, id, session, idleMs) => void told.push(`confirm ${tenant} ${id} ${session} ${idleMs}`),
+    confirmSlot: async (tenant, id, session, idleMs) => void told.push(`confirm ${tenant} ${id} ${session} ${idleMs}`),
     releaseSlot: (tenant, member) => void told.push(`release slot ${tenant} ${member}`),
     keepSlots: (uses) => void kept.push(...uses),
     usage: async () => ({ windows: [], concurrent: 0, sessions: 0 }),

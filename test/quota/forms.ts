@@ -60,13 +60,13 @@ async function link(leaseTtlMs: number): Promise<StoreForm> {
 
 /** The bare store: its failures are the test's. */
 export function bare(store: QuotaStore): Limits {
-  const apply = (change: Change): void => void store.apply([change]);
+  const apply = (change: Change): Promise<void> => store.apply([change]);
   return {
     admit: store.admit,
-    release: (tenant, requestId) => apply({ kind: 'release', tenant, requestId }),
-    prolong: (tenant, requestId) => apply({ kind: 'prolong', tenant, requestId }),
+    release: (tenant, requestId) => void apply({ kind: 'release', tenant, requestId }),
+    prolong: (tenant, requestId) => void apply({ kind: 'prolong', tenant, requestId }),
     confirmSlot: (tenant, requestId, session, idleMs) => apply({ kind: 'confirm', tenant, requestId, session, idleMs }),
-    releaseSlot: (tenant, member) => apply({ kind: 'free', tenant, member }),
+    releaseSlot: (tenant, member) => void apply({ kind: 'free', tenant, member }),
     keepSlots: (used) => void store.apply(used.map((use) => ({ kind: 'keep', ...use }))),
     usage: store.usage,
   };
