@@ -18,6 +18,7 @@ import { createRecovery } from '../gateway/recover.ts';
 import { createReopener } from '../gateway/reopen.ts';
 import { createSealAnswer } from '../gateway/seal-answer.ts';
 import { type EdgeRules, loopbackHosts } from '../gateway/shape.ts';
+import { createStanding } from '../gateway/standing.ts';
 import { createToolHints } from '../gateway/tool-hints.ts';
 import { createToolLists } from '../gateway/tool-policy.ts';
 import { createRecoveryEndpoint } from '../http/recovery-endpoint.ts';
@@ -174,7 +175,15 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
 
     const http = await startSidecarServer({
       socket: options.http,
-      answerRetry: createRecoveryEndpoint({ recovery, directory, balancer, parking, sealer, log }),
+      answerRetry: createRecoveryEndpoint({
+        recovery,
+        directory,
+        balancer,
+        parking,
+        sealer,
+        standing: createStanding(directory, limits),
+        log,
+      }),
       answerWellKnown: createWellKnown({ issuers: issuers.map(({ issuer }) => issuer), directory, publicUrl, edge }),
       ready: () => serving,
       log,

@@ -4,7 +4,7 @@ import type { SessionKey, TenantId } from '../core/ids.ts';
 import type { Claim, Limits, SlotUse, Verdict } from '../quota/limits.ts';
 import { type Case, factsOf } from './case.ts';
 import { claimOf } from './claim.ts';
-import { rateLimitHeaders } from './rate-limit-headers.ts';
+import { type RateLimitFields, rateLimitHeaders } from './rate-limit-headers.ts';
 import { bare, type CapacityCode, refuseCapacity } from './refusal.ts';
 import type { Answer, Decision } from './request.ts';
 
@@ -16,7 +16,7 @@ const MAX_COLLECTED = 10_000;
 /** What a request was admitted with. */
 export interface Admission {
   readonly tenant: TenantId;
-  readonly rateLimit: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly rateLimit: RateLimitFields | undefined;
   /** It holds a place among the tenant's requests under way. */
   readonly leased: boolean;
   /** A slot among the tenant's sessions is reserved for what it opens. */

@@ -5,6 +5,7 @@ import { formatDuration } from '../config/durations.ts';
 import type { RpcMessage } from '../core/rpc-peek.ts';
 import { globMatches } from '../core/tool-rules.ts';
 import type { TenantPolicy, TenantQuota } from '../directory/snapshot.ts';
+import type { Principal } from '../identity/principal.ts';
 import type { Claim, WindowLimit } from '../quota/limits.ts';
 import type { Asked } from './body.ts';
 import type { Caller } from './caller.ts';
@@ -25,7 +26,7 @@ interface PreparedQuota extends TenantQuota {
 
 /** Once per tenant policy, which lives as long as its snapshot. */
 const prepared = new WeakMap<TenantPolicy, readonly PreparedQuota[]>();
-const subjectKeys = new WeakMap<Caller, string>();
+const subjectKeys = new WeakMap<Principal, string>();
 
 /** Whether a quota could apply: then the body must be known whole. Concurrency and sessions do not depend on what is in it. */
 export function hasQuotas({ policy }: Caller, backend: string): boolean {
@@ -49,7 +50,12 @@ export function claimOf({ request, caller, backend, asked }: Case, opens: boolea
   return { requestId: request.id, tenant: policy.name, windows, concurrent, sessions: limitsSessions, onOutage: policy.onOutage };
 }
 
-function windowsOf(policy: TenantPolicy, caller: Caller, backend: string, asked: Asked): WindowLimit[] {
+/** The windows of a request that were claimed before, whoever did it. */
+export function windowsFor(policy: TenantPolicy, caller: Principal, backend: string, asked: Asked): WindowLimit[] {
+  return countRequests(asked) === 0 ? [] : windowsOf(policy, caller, backend, asked);
+}
+
+function windowsOf(policy: TenantPolicy, caller: Principal, backend: string, asked: Asked): WindowLimit[] {
   const windows: WindowLimit[] = [];
   for (const quota of preparedQuotas(policy)) {
     if (quota.backend !== undefined && quota.backend !== backend) continue;
@@ -67,7 +73,7 @@ export function tenantWindows(policy: TenantPolicy): WindowLimit[] {
     .map(({ counter, name, requests: limit, windowMs }) => ({ counter, name, limit, windowMs, cost: 0 }));
 }
 
-function counterFor({ scope, counter }: PreparedQuota, caller: Caller): string {
+function counterFor({ scope, counter }: PreparedQuota, caller: Principal): string {
   if (scope === 'tenant') return counter;
   let key = subjectKeys.get(caller);
   if (key === undefined) {

@@ -2,8 +2,10 @@
 
 import type { WindowState } from '../quota/limits.ts';
 
+export type RateLimitFields = readonly (readonly [name: string, value: string])[];
+
 /** Undefined when no quota applies. Quotas in the order in which the tenant declares them. */
-export function rateLimitHeaders(windows: readonly WindowState[]): readonly (readonly [name: string, value: string])[] | undefined {
+export function rateLimitHeaders(windows: readonly WindowState[]): RateLimitFields | undefined {
   if (windows.length === 0) return undefined;
   let policy = '';
   let limit = '';

@@ -36,6 +36,12 @@ test('goes to the new instance, as the caller of pass 1', () => {
   expect(decision.remove).toEqual(expect.arrayContaining(['authorization', 'cookie', 'x-mcp-ticket', 'x-mcp-rebound']));
 });
 
+test('says where the quotas stand, as recovery found them', () => {
+  const rateLimit = [['ratelimit', '"tenant-1m";r=3;t=7']] as const;
+  expect(asForward(accept({ rateLimit })).rateLimit).toEqual(rateLimit);
+  expect(asForward(accept()).rateLimit).toBeUndefined();
+});
+
 describe('refused', () => {
   test.each<[string, RequestOptions]>([
     ['another request', { id: 'r2' }],

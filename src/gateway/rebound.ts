@@ -45,7 +45,7 @@ export function acceptRebound(request: GatewayRequest, snapshot: Snapshot, seale
     corsOrigin: undefined,
     rpcId: ticket.rpcId,
     facts,
-    rateLimit: undefined,
+    rateLimit: ticket.rateLimit,
     leased: limits?.concurrentRequests === undefined ? undefined : ticket.caller.tenant,
     opening,
     ending: undefined,

@@ -2,6 +2,7 @@
 
 import type { RequestKind } from '../session/ticket.ts';
 import type { CheckTrace } from '../telemetry/check-span.ts';
+import type { RateLimitFields } from './rate-limit-headers.ts';
 
 /** The headers that a decision may look at; undefined when absent. Every other header of the client stays unseen. */
 export interface RequestHeaders {
@@ -79,7 +80,7 @@ export interface Forward {
   readonly rpcId: string | number | undefined;
   readonly facts: RequestFacts;
   /** What the answer says of the caller's quotas. */
-  readonly rateLimit: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly rateLimit: RateLimitFields | undefined;
   /** Tenant whose lease on a request under way ends with this one: the access log reports it. */
   readonly leased: string | undefined;
   /** What sealing needs when the answer to `initialize` comes by. */

@@ -56,6 +56,7 @@ async function start({ outcome = { kind: 'not-found' }, instances = [instanceOf(
     balancer: createBalancer(),
     parking: createParking(directory),
     sealer,
+    standing: async ({ backend }, { single }) => [['ratelimit', `${backend} ${single?.method}`]],
     log,
     now: () => 0,
   });
@@ -120,6 +121,7 @@ describe('a session', () => {
       address: '127.0.0.1:2',
       upstreamId: 'up-2',
       moved: true,
+      rateLimit: [['ratelimit', 'memory tools/call']],
       facts: { backend: 'memory', method: 'tools/call', tool: 'a' },
     });
     expect(asked).toMatchObject([

@@ -3,12 +3,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { UpstreamSessionId } from '../core/ids.ts';
-import { peek, type RpcMessage } from '../core/rpc-peek.ts';
+import { peek } from '../core/rpc-peek.ts';
 import { queryOf } from '../core/url-query.ts';
 import { limited } from '../core/within.ts';
 import type { Balancer } from '../directory/balancer.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Instance } from '../directory/snapshot.ts';
+import { type Asked, NOTHING_ASKED } from '../gateway/body.ts';
 import { namesOf } from '../gateway/case.ts';
 import { mayHoldLease } from '../gateway/claim.ts';
 import { replyId } from '../gateway/forward.ts';
@@ -17,6 +18,7 @@ import { type Parking, parkedAs } from '../gateway/parking.ts';
 import type { Recovery } from '../gateway/recover.ts';
 import { refuse, refuseCapacity } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
+import type { Standing } from '../gateway/standing.ts';
 import type { Sealer } from '../session/seal.ts';
 import { openSessionId } from '../session/session-id.ts';
 import { openTicketA, sealTicketB, TICKET_A_HEADER, TICKET_B_HEADER, type TicketA } from '../session/ticket.ts';
@@ -27,6 +29,7 @@ export interface RecoveryEndpointDependencies {
   readonly balancer: Balancer;
   readonly parking: Parking;
   readonly sealer: Sealer;
+  readonly standing: Standing;
   readonly log: Logger;
   readonly now?: () => number;
 }
@@ -40,17 +43,17 @@ export type AnswerRetry = (request: IncomingMessage, body: Buffer, signal: Abort
 export const isRetry = (request: IncomingMessage): boolean => request.headers[TICKET_A_HEADER] !== undefined;
 
 export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencies): AnswerRetry {
-  const { recovery, directory, balancer, parking, sealer, log, now = Date.now } = dependencies;
+  const { recovery, directory, balancer, parking, sealer, standing, log, now = Date.now } = dependencies;
 
   /** Envoy follows this itself, and only this: see `allow_listed_routes` in envoy/envoy.yaml. */
-  const sendRound = (
-    { ticket, request, messages }: Retry,
+  const sendRound = async (
+    { ticket, request, asked }: Retry,
     instance: Instance,
     { upstreamId, moved }: { readonly upstreamId: UpstreamSessionId | undefined; readonly moved: boolean },
-  ): Answer => {
+  ): Promise<Answer> => {
     // Pass 1 has rewritten the path to the server's own, but the query is the client's.
     const path = `/adapters/${ticket.backend}/mcp${queryOf(request.url ?? '')}`;
-    const [single] = messages.length === 1 ? messages : [];
+    const { messages, batch, single } = asked;
     const rebound = sealTicketB(
       sealer,
       {
@@ -63,9 +66,10 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
         upstreamId,
         moved,
         charged: request.method === 'POST' && mayHoldLease(messages),
+        rateLimit: request.method === 'POST' ? await standing(ticket, asked) : undefined,
         rpcId: replyId(single?.idValue),
         facts: {
-          ...namesOf(messages.length > 1, single),
+          ...namesOf(batch, single),
           backend: ticket.backend,
           tenant: ticket.caller.tenant,
           subject: ticket.caller.subject,
@@ -78,10 +82,11 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
   };
 
   const retrySession = async (retry: Retry): Promise<Answer> => {
-    const { ticket, request, messages } = retry;
+    const { ticket, request, asked } = retry;
+    const { messages, single } = asked;
     const grant = ticket.sessionId && openSessionId(sealer, ticket.sessionId);
     const backend = directory.snapshot().backends.get(ticket.backend);
-    const rpcId = messages.length === 1 ? messages[0]?.id : undefined;
+    const rpcId = single?.id;
     if (!grant || !backend) return refuse('session_not_found', { rpcId });
     const upstreamId = (request.headers['mcp-session-id'] ?? '') as UpstreamSessionId;
     const outcome = await recovery.recover({
@@ -103,9 +108,9 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
 
   /** No session yet: any other instance will do. */
   const retryElsewhere = async (retry: Retry, signal: AbortSignal): Promise<Answer> => {
-    const { ticket, messages } = retry;
-    const modern = messages[0]?.protocolVersion !== undefined;
-    const options = { rpcId: messages.length === 1 ? messages[0]?.id : undefined, modern };
+    const { ticket, asked } = retry;
+    const { messages, single } = asked;
+    const options = { rpcId: single?.id, modern: messages[0]?.protocolVersion !== undefined };
     balancer.suspect(ticket.tried);
     const known = directory.snapshot().backends.get(ticket.backend);
     if (!known) return refuse('unknown_backend', options);
@@ -126,9 +131,7 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
       log.warn({ requestId: request.headers['x-request-id'] }, 'retry without a valid ticket');
       return refuse('internal_error');
     }
-    const seen = peek(body, { complete: true });
-    const messages = seen.kind === 'single' ? [seen.message] : seen.kind === 'batch' ? seen.messages : [];
-    const retry: Retry = { ticket, request, messages };
+    const retry: Retry = { ticket, request, asked: askedBy(body) };
     return ticket.kind === 'session' ? retrySession(retry) : retryElsewhere(retry, signal);
   };
 }
@@ -137,5 +140,12 @@ export function createRecoveryEndpoint(dependencies: RecoveryEndpointDependencie
 interface Retry {
   readonly ticket: TicketA;
   readonly request: IncomingMessage;
-  readonly messages: readonly RpcMessage[];
+  readonly asked: Asked;
+}
+
+/** Pass 1 has found it to be in order. */
+function askedBy(body: Buffer): Asked {
+  const seen = peek(body, { complete: true });
+  if (seen.kind === 'single') return { ...NOTHING_ASKED, messages: [seen.message], single: seen.message };
+  return seen.kind === 'batch' ? { ...NOTHING_ASKED, messages: seen.messages, batch: true } : NOTHING_ASKED;
 }

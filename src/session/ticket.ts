@@ -52,6 +52,8 @@ export interface TicketB extends TicketA {
   readonly moved: boolean;
   /** Whether pass 1 asked the limits of the tenant: what was lent then is still lent. */
   readonly charged: boolean;
+  /** Where the quotas of the caller stand, for the answer. */
+  readonly rateLimit: readonly (readonly [name: string, value: string])[] | undefined;
   /** For error replies and the log line of pass 2, which does not read the body again. */
   readonly rpcId: string | number | undefined;
   readonly facts: Readonly<Record<string, string | boolean | undefined>>;

@@ -19,6 +19,7 @@ export function ticketOf(over: Partial<TicketB> = {}): { a: TicketA; b: TicketB 
     path: '/adapters/memory/mcp?x=1',
     moved: true,
     charged: true,
+    rateLimit: undefined,
     rpcId: 7,
     facts: { backend: 'memory', method: 'tools/call' },
     instance: 'i2' as InstanceId,

@@ -87,6 +87,11 @@ function refusalOf({ status, messages }: HttpAnswer): string | undefined {
   return result?.isError === true ? result.content[0]?.text : undefined;
 }
 
+function pidIn(answer: RpcAnswer | undefined): number {
+  const result = answer?.result as { content: { text: string }[] } | undefined;
+  return (JSON.parse(result?.content[0]?.text ?? '{}') as { pid: number }).pid;
+}
+
 /** Sends calls, all at once. @returns how many were admitted; the others were refused for the quota. */
 async function admittedOf(sessions: readonly Session[], count: number, tool = 'echo', tag = ''): Promise<number> {
   const answers = await Promise.all(
@@ -188,9 +193,12 @@ describe.concurrent('quotas', () => {
     const { pid } = await session.call('whoami');
     await killAndWait(pid);
     const before = (await used('recovered'))[0] as number;
-    const next = (await session.call('whoami')).pid;
+    const { headers, messages } = await session.send(callOf('whoami'));
+    const next = pidIn(messages[0]);
     expect(next).not.toBe(pid);
     expect(await used('recovered')).toEqual([before + 1]);
+    expect(headers.get('ratelimit')).toMatch(new RegExp(`^"tenant-365d";r=${99 - before};t=\\d+$`));
+    expect(headers.get('ratelimit-policy')).toBe('"tenant-365d";q=100;w=31536000');
     // What has no instance yet is sent to another one when the first refuses.
     await killAndWait(next);
     await open('recovered', { at: 'mortal' });
