@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { SIDECAR_NODE_FLAGS } from '../src/app/sidecar-options.ts';
 import { renderBootstrap } from '../src/envoy/bootstrap.ts';
 import { type Started, startProcess } from './child-process.ts';
 import { startEnvoy } from './envoy-process.ts';
@@ -40,7 +41,7 @@ export async function startFloor({ binary, folder, dist, pods, settings }: Floor
         pods,
         policyServer: pathToFileURL(join(dist, 'envoy/policy-server.js')).href,
       };
-      const command = [process.execPath, '--import', 'tsx', SIDECAR, JSON.stringify(options)];
+      const command = [process.execPath, ...SIDECAR_NODE_FLAGS, '--import', 'tsx', SIDECAR, JSON.stringify(options)];
       const sidecar = startProcess({ name: 'floor sidecar', command }, signal);
       sidecars.push(sidecar);
       sockets.push(socket);

@@ -121,7 +121,7 @@ describe('download', () => {
     const stop = new AbortController();
     const search = findEnvoy(options({ signal: stop.signal }));
     const names = () => readdir(join(folder, 'envoy', '1.40.0', platform)).catch(() => []);
-    await waitFor('the work folder', async () => (await names()).length > 0);
+    await waitFor('the work folder', async () => (await names()).length > 0, { timeoutMs: 40_000 });
     stop.abort(new Error('stopped'));
     await expect(search).rejects.toThrow(/stopped|abort/);
     expect(await names()).toEqual([]);

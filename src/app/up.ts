@@ -31,7 +31,7 @@ import { openControl } from './control.ts';
 import { startEnvoy } from './envoy-runner.ts';
 import { openHome } from './home.ts';
 import { startLinkServer } from './link-server.ts';
-import { auditTarget, hostOfOwnCalls, servedHosts, sidecarOptions } from './sidecar-options.ts';
+import { auditTarget, hostOfOwnCalls, SIDECAR_NODE_FLAGS, servedHosts, sidecarOptions } from './sidecar-options.ts';
 import { supervise } from './supervised.ts';
 import { openSupervisorState } from './supervisor-state.ts';
 
@@ -153,7 +153,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     const running = sidecars.map((sidecar) =>
       supervise({
         name: sidecar.name,
-        command: [process.execPath, MAIN, 'sidecar', JSON.stringify(sidecarOptions(sidecar, home.link, settings))],
+        command: [process.execPath, ...SIDECAR_NODE_FLAGS, MAIN, 'sidecar', JSON.stringify(sidecarOptions(sidecar, home.link, settings))],
         env: {
           ...inheritedEnvironment(env),
           ...(traces.settings && traceEnvironment(env)),

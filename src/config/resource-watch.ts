@@ -33,6 +33,8 @@ export async function watchResources(options: {
   const loader = createResourceLoader({ folder });
   let closed = false;
   let looking = false;
+  /** Something has happened since the last look began: it may have seen only the half of it. */
+  let stirred = false;
   let timer: NodeJS.Timeout | undefined;
   let events: FSWatcher | undefined;
   let { inode, text: seen } = await signature(folder);
@@ -51,6 +53,7 @@ export async function watchResources(options: {
       return;
     }
     looking = true;
+    stirred = false;
     try {
       const { inode: current, text: now } = await signature(folder);
       if (current !== inode) {
@@ -69,7 +72,7 @@ export async function watchResources(options: {
     } finally {
       looking = false;
       listen();
-      lookIn(seen === loaded ? pollMs : debounceMs);
+      lookIn(seen === loaded && !stirred ? pollMs : debounceMs);
     }
   }
 
@@ -84,7 +87,10 @@ export async function watchResources(options: {
       return;
     }
     try {
-      events = watch(folder, { persistent: false }, () => lookIn(debounceMs / 2));
+      events = watch(folder, { persistent: false }, () => {
+        stirred = true;
+        lookIn(debounceMs / 2);
+      });
       events.on('error', forget);
     } catch {
       events = undefined;

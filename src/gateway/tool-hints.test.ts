@@ -1,9 +1,10 @@
 // What tools say of themselves: believed only where the backend is trusted, read in the background, never waited for.
 
 import { pino } from 'pino';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { backendOf, directoryOf, instanceOf } from '../../test/fakes/backends.ts';
 import { requestOf } from '../../test/fakes/requests.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 import type { UpstreamSessionId } from '../core/ids.ts';
 import { readBody } from './body.ts';
 import { type Caller, createLocalIdentify } from './caller.ts';
@@ -51,7 +52,7 @@ function world(fail = false) {
 test('a tool is not repeatable until it is known to be', async () => {
   const { asked, may } = world();
   expect(may('read')).toBe(false);
-  await vi.waitFor(() => expect(may('read')).toBe(true));
+  await eventually(() => expect(may('read')).toBe(true));
   expect(['read', 'put', 'write', 'lies', 'drop', 'unknown', 'constructor'].filter((name) => may(name))).toEqual(['read', 'put']);
   expect(asked).toHaveLength(2);
   expect(asked[0]?.headers['mcp-session-id']).toBe('up-1');
@@ -66,7 +67,7 @@ test('a backend that is not trusted is not even asked', () => {
 test('what is known is asked again after five minutes, and believed until then', async () => {
   const { asked, may, wait } = world();
   may('read');
-  await vi.waitFor(() => expect(may('read')).toBe(true));
+  await eventually(() => expect(may('read')).toBe(true));
   wait(300_000);
   may('read');
   expect(asked).toHaveLength(2);

@@ -14,72 +14,70 @@ end
 `;
 
 /**
- * Keys: verdict, leases, slots, then the prefix of each window's counter.
- * Arguments: request id, concurrent or -1, sessions or -1, lease TTL, how long an admission and how long a refusal is remembered,
- * then limit, length and cost of each window.
+ * Keys: verdict, the prefix of each window's counter, and if there is a limit on one of them: leases, slots.
+ * Arguments: concurrent or -1, sessions or -1, then limit, length and cost of each window, then (with leases and slots) the request id.
  *
- * Answers "kind retryAfterMs [remaining resetMs]…" in one string, which is also what is remembered; Lua writes numbers of up to 14
- * digits as they are. Kinds: a(dmitted), and what refused: c(oncurrency), s(essions), q(uota). The order of the checks is the contract's.
+ * Answers "kind retryAfterMs seconds microseconds [left]…" in one string, which is also what is remembered: the clock, from which who asks
+ * knows when each window ends, and what is left of each. Kinds: a(dmitted), and what refused: c(oncurrency), s(essions), q(uota). The
+ * order of the checks is the contract's. Most numbers stay the texts that they are, because Lua turns each of its own into text anew.
  */
-export const ADMIT_SCRIPT = `
+export function admitScript({ leaseTtlMs, admittedMs, refusedMs }: AdmitScriptOptions): string {
+  return `
 local known = redis.call('GET', KEYS[1])
 if known then return known end
-${NOW}
-${EXTEND}
-local id, concurrent, sessions, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local concurrent, sessions = tonumber(ARGV[1]), tonumber(ARGV[2])
+local windows = math.floor((#ARGV - 2) / 3)
+local leases, slots, id = KEYS[windows + 2], KEYS[windows + 3], ARGV[3 * windows + 3]
 
-local windows, keys = {}, {}
-for i = 4, #KEYS do
-  local at = 7 + (i - 4) * 3
-  local length = tonumber(ARGV[at + 1])
-  local number = math.floor(now / length)
-  local key = KEYS[i] .. ':' .. number
-  keys[#keys + 1] = key
-  windows[#windows + 1] = { key = key, limit = tonumber(ARGV[at]), cost = tonumber(ARGV[at + 2]), reset = (number + 1) * length - now }
-end
-
-local counts = {}
-if #keys > 0 then counts = redis.call('MGET', unpack(keys)) end
-local wait = 0
-for i, window in ipairs(windows) do
-  window.used = tonumber(counts[i] or 0)
-  if window.used + window.cost > window.limit and window.reset > wait then wait = window.reset end
+local keys, left, wait = {}, {}, 0
+for i = 1, windows do keys[i] = KEYS[i + 1] .. ':' .. math.floor(now / ARGV[3 * i + 1]) end
+local used = windows > 0 and redis.call('MGET', unpack(keys))
+for i = 1, windows do
+  left[i] = ARGV[3 * i] - (used[i] or 0)
+  if left[i] < tonumber(ARGV[3 * i + 2]) then wait = math.max(wait, ARGV[3 * i + 1] - now % ARGV[3 * i + 1]) end
 end
 
 local kind = 'a'
 if concurrent >= 0 then
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-  if redis.call('ZCARD', KEYS[2]) >= concurrent then kind = 'c' end
+  redis.call('ZREMRANGEBYSCORE', leases, '-inf', now)
+  if redis.call('ZCARD', leases) >= concurrent then kind = 'c' end
 end
 if kind == 'a' and sessions >= 0 then
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
-  if redis.call('ZCARD', KEYS[3]) >= sessions then kind = 's' end
+  redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
+  if redis.call('ZCARD', slots) >= sessions then kind = 's' end
 end
 if kind == 'a' and wait > 0 then kind = 'q' end
 
 if kind == 'a' then
+  local lease = ${leaseTtlMs}
+  ${EXTEND}
   if concurrent >= 0 then
-    redis.call('ZADD', KEYS[2], now + lease, id)
-    extend(KEYS[2], lease)
+    redis.call('ZADD', leases, now + lease, id)
+    extend(leases, lease)
   end
   if sessions >= 0 then
-    redis.call('ZADD', KEYS[3], now + lease, id)
-    extend(KEYS[3], lease)
+    redis.call('ZADD', slots, now + lease, id)
+    extend(slots, lease)
   end
-  for i, window in ipairs(windows) do
-    window.used = window.used + window.cost
-    if counts[i] then
-      redis.call('INCRBY', window.key, window.cost)
-    else
-      redis.call('SET', window.key, window.cost, 'PX', window.reset + 1000)
-    end
+  for i = 1, windows do
+    local cost = ARGV[3 * i + 2]
+    left[i] = left[i] - cost
+    if used[i] then redis.call('INCRBY', keys[i], cost)
+    else redis.call('SET', keys[i], cost, 'PX', ARGV[3 * i + 1] - now % ARGV[3 * i + 1] + 1000) end
   end
 end
-
-local text = kind .. ' ' .. (kind == 'q' and wait or 0)
-for _, window in ipairs(windows) do
-  text = text .. ' ' .. math.max(0, window.limit - window.used) .. ' ' .. window.reset
-end
-redis.call('SET', KEYS[1], text, 'PX', kind == 'a' and ARGV[5] or ARGV[6])
+local text = kind .. ' ' .. (kind == 'q' and wait or '0') .. ' ' .. time[1] .. ' ' .. time[2]
+if windows > 0 then text = text .. ' ' .. table.concat(left, ' ') end
+redis.call('SET', KEYS[1], text, 'PX', kind == 'a' and '${admittedMs}' or '${refusedMs}')
 return text
 `;
+}
+
+export interface AdmitScriptOptions {
+  readonly leaseTtlMs: number;
+  /** How long an admission and how long a refusal is remembered. */
+  readonly admittedMs: number;
+  readonly refusedMs: number;
+}

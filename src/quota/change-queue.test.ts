@@ -1,7 +1,8 @@
 // The queue of changes: what goes out together, in which order, what is told again, and what is lost.
 
-import { beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { freshTenant } from '../../test/fakes/claims.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 import { type ChangeQueue, createChangeQueue } from './change-queue.ts';
 import type { Change } from './quota-store.ts';
 
@@ -38,35 +39,35 @@ const push = (...ids: string[]): void => {
 it('tells together what happened at once', async () => {
   push('a', 'b');
   expect(told).toEqual([]);
-  await vi.waitFor(() => expect(told).toEqual([['a', 'b']]));
+  await eventually(() => expect(told).toEqual([['a', 'b']]));
   push('c');
-  await vi.waitFor(() => expect(told).toEqual([['a', 'b'], ['c']]));
+  await eventually(() => expect(told).toEqual([['a', 'b'], ['c']]));
 });
 
 it('waits while nobody can be told, and tells first what had failed', async () => {
   failing = true;
   push('a');
-  await vi.waitFor(() => expect(errors).toBe(1));
+  await eventually(() => expect(errors).toBe(1));
   paused = true;
   push('b', 'c');
   await new Promise((resolve) => setImmediate(resolve));
   expect(told).toEqual([['a']]);
   [paused, failing] = [false, false];
   queue.resume();
-  await vi.waitFor(() => expect(told).toEqual([['a'], ['a'], ['b', 'c']]));
+  await eventually(() => expect(told).toEqual([['a'], ['a'], ['b', 'c']]));
   expect(lost).toBe(0);
 });
 
 it('gives up what fails twice', async () => {
   failing = true;
   push('a');
-  await vi.waitFor(() => expect(errors).toBe(1));
+  await eventually(() => expect(errors).toBe(1));
   queue.resume();
-  await vi.waitFor(() => expect([errors, lost]).toEqual([2, 1]));
+  await eventually(() => expect([errors, lost]).toEqual([2, 1]));
   failing = false;
   queue.resume();
   push('b');
-  await vi.waitFor(() => expect(told.at(-1)).toEqual(['b']));
+  await eventually(() => expect(told.at(-1)).toEqual(['b']));
   expect(told).toEqual([['a'], ['a'], ['b']]);
 });
 
@@ -75,7 +76,7 @@ it('loses the oldest when too many wait, and says how many', async () => {
   for (let n = 0; n < 100; n += 1) push(`${n}`);
   paused = false;
   queue.resume();
-  await vi.waitFor(() => expect(told).toHaveLength(1));
+  await eventually(() => expect(told).toHaveLength(1));
   const kept = told[0] as string[];
   expect(kept.length).toBeLessThanOrEqual(6);
   expect(kept.at(-1)).toBe('99');
@@ -96,7 +97,7 @@ it('does not let anybody wait for what cannot be told', async () => {
   await queue.tell(release('b'));
   [paused, failing] = [false, false];
   queue.resume();
-  await vi.waitFor(() => expect(told).toEqual([['a'], ['a'], ['b']]));
+  await eventually(() => expect(told).toEqual([['a'], ['a'], ['b']]));
 });
 
 it('tells what waits when it is closed, and nothing afterwards', async () => {

@@ -2,6 +2,7 @@
 
 import { afterEach, expect, it, vi } from 'vitest';
 import { claimOf, freshTenant, session, windowOf } from '../../test/fakes/claims.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 import { createGuardedLimits, type GuardedLimits, type GuardedLimitsOptions, type LimitsEvent } from './guarded-limits.ts';
 import { createMemoryLimits } from './memory-limits.ts';
 import type { Change, QuotaStore } from './quota-store.ts';
@@ -49,7 +50,7 @@ async function fake(options: Partial<GuardedLimitsOptions> = {}): Promise<Fake> 
   };
   const limits = createGuardedLimits({ store, beatMs: HOUR_MS, onEvent: (event) => events.push(event), ...options });
   guarded = limits;
-  await vi.waitFor(() => expect(limits.state()).toEqual({ down: false, live: 2 }));
+  await eventually(() => expect(limits.state()).toEqual({ down: false, live: 2 }));
   return {
     ...{ limits, store, told, events },
     asked: () => asked,
@@ -81,7 +82,7 @@ it('waits once, then decides alone without asking', async () => {
   expect(asked()).toBe(1);
   expect(events).toEqual(['failed', 'denied', 'local', 'local', 'local']);
   speak();
-  await vi.waitFor(() => expect(limits.state().down).toBe(false));
+  await eventually(() => expect(limits.state().down).toBe(false));
   expect((await limits.admit(claim('deny'))).kind).toBe('admitted');
 });
 
@@ -95,8 +96,8 @@ it('gives back what was lent to a claim that was refused here meanwhile, and kee
   const [one, two] = await Promise.all([limits.admit(refused), limits.admit(passed)]);
   expect([one.kind, two.kind]).toEqual(['unavailable', 'admitted']);
   speak();
-  await vi.waitFor(() => expect(told.map(({ kind }) => kind)).toEqual(['release', 'free']));
-  await vi.waitFor(async () => expect(await store.usage(tenant, [])).toMatchObject({ concurrent: 1, sessions: 1 }));
+  await eventually(() => expect(told.map(({ kind }) => kind)).toEqual(['release', 'free']));
+  await eventually(async () => expect(await store.usage(tenant, [])).toMatchObject({ concurrent: 1, sessions: 1 }));
 });
 
 it('answers a repeated Check as before, whatever has happened since', async () => {
@@ -123,7 +124,7 @@ it('tells everything that happens to leases and slots', async () => {
   void limits.confirmSlot(tenant, 'r2', session('a'), 1_000);
   limits.keepSlots([{ tenant, session: session('b'), idleMs: 2_000 }]);
   limits.releaseSlot(tenant, session('a'));
-  await vi.waitFor(() => expect(told).toHaveLength(5));
+  await eventually(() => expect(told).toHaveLength(5));
   expect(told).toEqual([
     { kind: 'prolong', tenant, requestId: 'r1' },
     { kind: 'release', tenant, requestId: 'r1' },
@@ -159,7 +160,7 @@ it('treats an error of the counters like an outage', async () => {
 it('notices an outage by its heartbeat, before any claim does', async () => {
   const { limits, silence, asked } = await fake({ beatMs: 20 });
   silence();
-  await vi.waitFor(() => expect(limits.state().down).toBe(true));
+  await eventually(() => expect(limits.state().down).toBe(true));
   expect(asked()).toBe(0);
 });
 
@@ -168,7 +169,7 @@ it('is not counted where it admits nobody, and hears the number all the same', a
   const watcher = createGuardedLimits({ store, alive: false, beatMs: 10 });
   const sidecars = [createGuardedLimits({ store }), createGuardedLimits({ store })];
   try {
-    await vi.waitFor(() => expect(watcher.state()).toEqual({ down: false, live: 2 }));
+    await eventually(() => expect(watcher.state()).toEqual({ down: false, live: 2 }));
   } finally {
     for (const each of [watcher, ...sidecars]) each.close();
   }

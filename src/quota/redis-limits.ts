@@ -6,7 +6,7 @@ import { type Claim, LEASE_TTL_MS, type Verdict, type WindowState } from './limi
 import { ADMITTED_REMEMBERED_MS, ALIVE_MS, type Change, type QuotaStore, REFUSED_REMEMBERED_MS, RETRY_SOON_MS } from './quota-store.ts';
 import { ALIVE_KEY, leasesKey, slotsKey, verdictKey, windowKeyPrefix } from './redis-keys.ts';
 import { defineQuotaCommands } from './redis-scripts.ts';
-import { windowState } from './windows.ts';
+import { windowEnd, windowState } from './windows.ts';
 import { createWriteTogether } from './write-together.ts';
 
 /** Changes in one call of the script: it takes less than a millisecond, for which everybody else waits. */
@@ -20,17 +20,22 @@ export interface RedisLimitsOptions {
 
 /** The connection stays the caller's: it is neither opened nor closed here. */
 export function createRedisLimits({ redis, leaseTtlMs = LEASE_TTL_MS }: RedisLimitsOptions): QuotaStore {
-  const commands = defineQuotaCommands(redis);
+  const remembered = { admittedMs: ADMITTED_REMEMBERED_MS, refusedMs: REFUSED_REMEMBERED_MS };
+  const commands = defineQuotaCommands(redis, { leaseTtlMs, ...remembered });
   const writeTogether = createWriteTogether(redis);
 
   return {
     async admit(claim) {
       const { tenant, requestId, windows, concurrent = -1, sessions = -1 } = claim;
-      const keys: (string | number)[] = [verdictKey(tenant, requestId), leasesKey(tenant), slotsKey(tenant)];
-      const values: (string | number)[] = [requestId, concurrent, sessions, leaseTtlMs, ADMITTED_REMEMBERED_MS, REFUSED_REMEMBERED_MS];
+      const keys: (string | number)[] = [verdictKey(tenant, requestId)];
+      const values: (string | number)[] = [concurrent, sessions];
       for (const { counter, limit, windowMs, cost } of windows) {
         keys.push(windowKeyPrefix(tenant, counter));
         values.push(limit, windowMs, cost);
+      }
+      if (concurrent >= 0 || sessions >= 0) {
+        keys.push(leasesKey(tenant), slotsKey(tenant));
+        values.push(requestId);
       }
       writeTogether();
       return readVerdict(await commands.mcpQuotaAdmit(keys.length, ...keys, ...values), claim);
@@ -56,20 +61,27 @@ export function createRedisLimits({ redis, leaseTtlMs = LEASE_TTL_MS }: RedisLim
   };
 }
 
+/** Where the windows begin in an answer. */
+const FIRST_WINDOW = 4;
 const REFUSALS = { c: 'concurrency', s: 'sessions', q: 'quota' } as const;
 
 /** Reads what the script answered. When the tenant's quotas have changed since the answer was remembered, their states are left out. */
 function readVerdict(answer: string, { windows }: Claim): Verdict {
-  const [kind, wait, ...numbers] = answer.split(' ');
+  const parts = answer.split(' ');
   const states: WindowState[] = [];
-  if (numbers.length === 2 * windows.length) {
-    for (const [index, { name, limit, windowMs }] of windows.entries()) {
-      states.push({ name, limit, windowMs, remaining: Number(numbers[2 * index]), resetMs: Number(numbers[2 * index + 1]) });
+  if (parts.length === FIRST_WINDOW + windows.length) {
+    const askedAt = Number(parts[2]) * 1000 + Math.floor(Number(parts[3]) / 1000);
+    let at = FIRST_WINDOW;
+    for (const { name, limit, windowMs } of windows) {
+      const remaining = Math.max(0, Number(parts[at]));
+      states.push({ name, limit, windowMs, remaining, resetMs: windowEnd(windowMs, askedAt) - askedAt });
+      at += 1;
     }
   }
+  const [kind] = parts;
   if (kind === 'a') return { kind: 'admitted', windows: states };
   const why = REFUSALS[kind as keyof typeof REFUSALS];
-  return { kind: 'refused', why, windows: states, retryAfterMs: why === 'quota' ? Number(wait) : RETRY_SOON_MS };
+  return { kind: 'refused', why, windows: states, retryAfterMs: why === 'quota' ? Number(parts[1]) : RETRY_SOON_MS };
 }
 
 function changeArguments(change: Change): (string | number)[] {

@@ -1,7 +1,7 @@
 // The other Lua scripts of the quotas – what happened to leases and slots, who is alive, how counters stand – and their registration.
 
 import type { Redis } from 'ioredis';
-import { ADMIT_SCRIPT, EXTEND, NOW } from './admit-script.ts';
+import { type AdmitScriptOptions, admitScript, EXTEND, NOW } from './admit-script.ts';
 
 /** Keys: leases, slots. Arguments: lease TTL, then changes one after the other, each a letter and its fields. */
 const APPLY_SCRIPT = `
@@ -73,8 +73,8 @@ export interface QuotaCommands {
 }
 
 /** ioredis sends a script once per connection, and its hash from then on; a restarted Redis gets it again. */
-export function defineQuotaCommands(redis: Redis): QuotaCommands {
-  redis.defineCommand('mcpQuotaAdmit', { lua: ADMIT_SCRIPT });
+export function defineQuotaCommands(redis: Redis, admission: AdmitScriptOptions): QuotaCommands {
+  redis.defineCommand('mcpQuotaAdmit', { lua: admitScript(admission) });
   redis.defineCommand('mcpQuotaApply', { lua: APPLY_SCRIPT, numberOfKeys: 2 });
   redis.defineCommand('mcpQuotaBeat', { lua: BEAT_SCRIPT, numberOfKeys: 1 });
   redis.defineCommand('mcpQuotaUsage', { lua: USAGE_SCRIPT });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { recordOf, sessionKey } from '../../test/fakes/sessions.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 import { openJournal, readJournal } from './journal.ts';
 import type { SessionRecord } from './store.ts';
 
@@ -150,9 +151,9 @@ describe('a disk that fails', () => {
     const journal = await openJournal(file, () => [a, b], onFailure);
     const repair = breakDisk();
     journal.append(ended);
-    await vi.waitFor(() => expect(journal.lost).toBe(1));
+    await eventually(() => expect(journal.lost).toBe(1));
     journal.append(ended);
-    await vi.waitFor(() => expect(journal.lost).toBe(2));
+    await eventually(() => expect(journal.lost).toBe(2));
     expect(onFailure).toHaveBeenCalledTimes(1);
     repair();
     journal.append(b);
@@ -165,7 +166,7 @@ describe('a disk that fails', () => {
     const journal = await openJournal(file, () => [a]);
     const repair = breakDisk();
     journal.append(ended);
-    await vi.waitFor(() => expect(journal.lost).toBe(1));
+    await eventually(() => expect(journal.lost).toBe(1));
     repair();
     appendFileSync(file, JSON.stringify(ended).slice(0, 40));
     journal.append(b);

@@ -5,6 +5,7 @@ import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { binding, sessionKey } from '../../test/fakes/sessions.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 import { createRedisFeed, type RedisFeed } from './redis-feed.ts';
 import { formatNews, parseMessage, parseNews, type ToldNews } from './redis-news.ts';
 import type { SessionEnd } from './store.ts';
@@ -41,7 +42,7 @@ function fakeRedis() {
       subscriber.status = 'reconnecting';
       emitter.emit('close');
     },
-    asked: () => vi.waitFor(() => expect(scans).toHaveLength(1)),
+    asked: () => eventually(() => expect(scans).toHaveLength(1)),
     async scan(texts: string[], cursor?: string) {
       await this.asked();
       scans.shift()?.(texts, cursor);
@@ -100,7 +101,7 @@ describe('after a lost connection', () => {
     fake.lose();
     fake.connect();
     await fake.scan(texts);
-    await vi.waitFor(() => expect(caughtUp).toHaveBeenCalledTimes(2));
+    await eventually(() => expect(caughtUp).toHaveBeenCalledTimes(2));
   };
   const start = async (text: string): Promise<void> => {
     open();

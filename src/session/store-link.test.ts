@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Link, openLink } from '../../test/fakes/link.ts';
 import { binding, recordOf, sessionKey } from '../../test/fakes/sessions.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 import { createMemoryStore, type MemoryStore } from './memory-store.ts';
 import { type LinkedStore, linkStore, serveStore } from './store-link.ts';
 
@@ -44,32 +45,32 @@ test('news reach all sidecars, those that come later too; old news are taken bac
   const [first, second] = [await sidecar(), await sidecar()];
   await first.store.rebind(key, 0, binding('i2', 'up-2'));
   const bound = { key, binding: { generation: 1, ...binding('i2', 'up-2') }, ended: false };
-  for (const each of [first, second]) await vi.waitFor(() => expect(each.feed.find(key)).toEqual(bound));
+  for (const each of [first, second]) await eventually(() => expect(each.feed.find(key)).toEqual(bound));
   const other = recordOf({ key: sessionKey('b') });
   await store.create(other);
   await second.store.end(other.key, 'ending');
-  await vi.waitFor(() => expect(first.feed.find(other.key)?.ended).toBe(true));
+  await eventually(() => expect(first.feed.find(other.key)?.ended).toBe(true));
   const third = await sidecar();
-  await vi.waitFor(() => expect([third.feed.find(key), third.feed.find(other.key)?.ended]).toEqual([bound, true]));
+  await eventually(() => expect([third.feed.find(key), third.feed.find(other.key)?.ended]).toEqual([bound, true]));
   await second.store.end(other.key, undefined);
-  for (const each of [first, third]) await vi.waitFor(() => expect(each.feed.find(other.key)).toBeUndefined());
+  for (const each of [first, third]) await eventually(() => expect(each.feed.find(other.key)).toBeUndefined());
 });
 
 test('a sidecar that comes later knows the callers that were revoked before', async () => {
   await store.revokeCaller('ann', { issuer: 'x', subject: 'ann' });
   const { feed } = await sidecar();
-  await vi.waitFor(() => expect(feed.revoked('ann', 1)).toBe(true));
+  await eventually(() => expect(feed.revoked('ann', 1)).toBe(true));
   expect(feed.revoked('ann', 2)).toBe(false);
 });
 
 test('beats keep the feed fresh and bring the session counts; without them it goes stale after a second', async () => {
   const { feed, counts, die } = await sidecar();
-  await vi.waitFor(() => expect(counts.get('i1')).toBe(1));
+  await eventually(() => expect(counts.get('i1')).toBe(1));
   clock = 100_000;
   expect(feed.fresh()).toBe(false);
-  await vi.waitFor(() => expect(feed.fresh()).toBe(true));
+  await eventually(() => expect(feed.fresh()).toBe(true));
   await store.rebind(key, 0, binding('i2', 'up-2'));
-  await vi.waitFor(() => expect([...counts]).toEqual([['i2', 1]]));
+  await eventually(() => expect([...counts]).toEqual([['i2', 1]]));
   die();
   clock += 999;
   expect(feed.fresh()).toBe(true);

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, s
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { eventually } from '../../test/harness/eventually.ts';
 import { type Audit, createAudit } from './audit.ts';
 
 let folder: string;
@@ -80,7 +81,7 @@ test('writers of one file do not cut each other’s lines', async () => {
 test('after the file was moved away, lines go to a new one', async () => {
   const audit = open();
   audit.record({ event: 'admin', action: 'before' });
-  await vi.waitFor(() => expect(lines()).toHaveLength(1));
+  await eventually(() => expect(lines()).toHaveLength(1));
   const moved = join(folder, 'audit.log.1');
   renameSync(file, moved);
   await vi.waitFor(

@@ -10,7 +10,7 @@ import { type Form, forms } from './forms.ts';
 
 const HOUR_MS = 3_600_000;
 /** Long enough for a busy machine to see what happens in half of it. */
-const SHORT_LEASE_MS = 600;
+const SHORT_LEASE_MS = 2_000;
 
 const kindOf = async (limits: Limits, claim: Claim): Promise<string> => {
   const verdict = await limits.admit(claim);

@@ -44,7 +44,7 @@ describe('ten replicas', () => {
   });
 
   it('admit exactly the limit again in the next window', async () => {
-    const [limit, windowMs] = [40, 1_000];
+    const [limit, windowMs] = [40, 3_000];
     const tenant = freshTenant();
     const remaining = new Map<number, number[]>();
     const refusedIn = new Set<number>();

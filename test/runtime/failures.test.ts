@@ -56,7 +56,7 @@ describe('a process that dies', () => {
 describe('a process that does not get well', () => {
   it('without the default health path is named, with what to do about it, once', async () => {
     const two = httpBackend('two');
-    world.apply(httpBackend('one', { env: { HEALTH_PATH: '/status' }, scaling: { startTimeout: '4s' } }), two);
+    world.apply(httpBackend('one', { env: { HEALTH_PATH: '/status' }, scaling: { startTimeout: '10s' } }), two);
     await until('a hint', () => world.status('one').message.includes('healthCheck'));
     expect(world.status('one').message).toMatch(/GET \/healthz answered 404; .*healthCheck: \{ path: … \}.*healthCheck: \{ type: mcp \}/);
     expect(world.instances('one').map(({ state }) => state)).toEqual(['starting']);
@@ -70,12 +70,12 @@ describe('a process that does not get well', () => {
   it('in time is ended and started again, and says why', async () => {
     const file = join(scratch, 'health');
     await writeFile(file, '503');
-    world.apply(httpBackend('one', { env: { HEALTH_FILE: file }, scaling: { startTimeout: '4s' } }));
+    world.apply(httpBackend('one', { env: { HEALTH_FILE: file }, scaling: { startTimeout: '10s' } }));
     await until('a process', () => world.pids('one').length === 1);
     const [pid] = world.pids('one');
     await world.settled();
     await until('the process ended', () => !alive(pid as number));
-    expect(world.status('one').message).toBe('0 of 1 ready: not ready within 4000 ms: GET /healthz answered 503');
+    expect(world.status('one').message).toBe('0 of 1 ready: not ready within 10000 ms: GET /healthz answered 503');
     await writeFile(file, '204');
     await until('ready', () => world.status('one').ready === 1);
   });
@@ -95,7 +95,7 @@ describe('a process that does not get well', () => {
   it('is not believed when its health path redirects to something that works', async () => {
     const file = join(scratch, 'health');
     await writeFile(file, '302');
-    world.apply(httpBackend('one', { env: { HEALTH_FILE: file }, scaling: { startTimeout: '4s' } }));
+    world.apply(httpBackend('one', { env: { HEALTH_FILE: file }, scaling: { startTimeout: '10s' } }));
     await world.settled();
     expect(world.status('one').message).toContain('answered 302');
   });

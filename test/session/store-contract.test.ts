@@ -185,7 +185,7 @@ describe.each([memoryForm(), linkForm(), redisForm()])('sessions $name', (form) 
   });
 
   describe('news', () => {
-    const heardBySecond = (what: string, condition: () => unknown) => waitFor(what, condition, { timeoutMs: 1_000 });
+    const heardBySecond = (what: string, condition: () => unknown) => waitFor(what, condition);
 
     test('of rebindings, ends and what is taken back reach the other sidecar', async () => {
       await create();
@@ -232,7 +232,7 @@ describe.each([memoryForm(), linkForm(), redisForm()])('sessions $name', (form) 
       expect(await store.list({ limit: 10 })).toHaveLength(2);
       expect(await world.counts(['i1'])).toEqual({ i1: 2 });
       expect(await world.second.store.revokedBefore('hash')).toBe(100);
-      await waitFor('the news', () => mine.every((of) => world.second.feed.find(of)?.ended), { timeoutMs: 2_000 });
+      await waitFor('the news', () => mine.every((of) => world.second.feed.find(of)?.ended));
     });
 
     test('counts for what it began until then; later revocations count for more', async () => {

@@ -11,8 +11,8 @@ import { waitFor } from '../harness/wait-for.ts';
 /** More than is kept in memory and in a pipe. */
 const RECORDS = 60_000;
 const ENTRY = { event: 'tool_call', subject: 's'.repeat(200), tool: 'echo' } as const;
-/** Far below what a write to a stuck disk would take, far above a pause of the garbage collector. */
-const LONGEST_CALL_MS = 250;
+/** A write that waits for the reader never ends; anything shorter is a pause of this process. */
+const LONGEST_CALL_MS = 2_000;
 
 let folder: string;
 beforeEach(() => {
@@ -46,14 +46,18 @@ test('a FIFO that nobody reads: calls go on, lines are lost, and the reader that
 
     let text = '';
     const chunk = Buffer.alloc(65_536);
-    await waitFor('the line about lost lines', () => {
-      try {
-        for (;;) text += chunk.toString('latin1', 0, readSync(reader, chunk));
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      }
-      return text.includes('lines_lost') && text.endsWith('\n');
-    });
+    await waitFor(
+      'the line about lost lines',
+      () => {
+        try {
+          for (;;) text += chunk.toString('latin1', 0, readSync(reader, chunk));
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+        }
+        return text.includes('lines_lost') && text.endsWith('\n');
+      },
+      { timeoutMs: 50_000 },
+    );
     const lines = text
       .split('\n')
       .slice(0, -1)
