@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Settings } from '../config/settings.ts';
+import type { InstanceId } from '../core/ids.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { IdleSource } from '../gateway/idle-sessions.ts';
 import type { Limits } from '../quota/limits.ts';
@@ -19,8 +20,8 @@ export interface SupervisorState {
   readonly limits: Limits;
   /** What sidecars ask the supervisor for. */
   readonly local: LinkServerOptions['local'];
-  /** Sessions that are open now. */
-  countOpen(): Promise<number>;
+  /** Sessions that are open now, by the instance that they are on. Rejects when they cannot be counted. */
+  countByInstance(): Promise<ReadonlyMap<InstanceId, number>>;
   /** Called every few seconds. */
   sweep(): void;
   close(): Promise<void>;
@@ -53,10 +54,8 @@ export async function openSupervisorState({
       store: { ...sessions.store, idle: sessions.idle },
       limits,
       local: undefined,
-      async countOpen() {
-        const instances = [...directory.snapshot().backends.values()].flatMap((backend) => backend.instances.map(({ id }) => id));
-        return sum((await sessions.countByInstance(instances)).values());
-      },
+      countByInstance: () =>
+        sessions.countByInstance([...directory.snapshot().backends.values()].flatMap((backend) => backend.instances.map(({ id }) => id))),
       sweep: () => void sessions.tidy().catch(() => {}),
       close: closers.close,
     };
@@ -76,14 +75,8 @@ export async function openSupervisorState({
     store,
     limits,
     local: { store, quotas },
-    countOpen: async () => sum(store.countByInstance().values()),
+    countByInstance: async () => store.countByInstance(),
     sweep: () => store.sweep(),
     close: closers.close,
   };
-}
-
-function sum(counts: Iterable<number>): number {
-  let total = 0;
-  for (const count of counts) total += count;
-  return total;
 }

@@ -110,7 +110,9 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       onProgress: ({ image, phase }) => out.progress({ step: image, state: PHASES[phase], detail: phase }),
     });
     closers.add(() => runtime.close());
+    let declared: ResourceSet['backends'] = [];
     const applyResources = (set: ResourceSet): void => {
+      declared = set.backends;
       directory.putTenants(set.tenants.map(toTenantPolicy));
       runtime.apply(set);
     };
@@ -218,10 +220,14 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       help: 'Open sessions.',
       registers: [registry],
       async collect() {
-        const open = await state.countOpen().catch(() => undefined);
-        if (open !== undefined) this.set(open);
+        const open = await state.countByInstance().catch(() => undefined);
+        if (open === undefined) return;
+        let total = 0;
+        for (const count of open.values()) total += count;
+        this.set(total);
       },
     });
+    const url = settings.publicUrl ?? `http://${formatAddress(envoy.address)}`;
     const control = await openControl({
       tokenFile: home.token,
       store,
@@ -229,6 +235,10 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       directory,
       call: upstream.call,
       authority,
+      declared: () => declared,
+      runtime,
+      countByInstance: state.countByInstance,
+      baseUrl: () => url,
       audit: audit.record,
       log,
     });
@@ -245,7 +255,6 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     });
     closers.add(() => admin.close());
 
-    const url = settings.publicUrl ?? `http://${formatAddress(envoy.address)}`;
     const adminUrl = `http://${formatAddress(admin.address)}`;
     await home.announce({ url, admin: adminUrl });
     closers.add(() => home.forget());

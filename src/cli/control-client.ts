@@ -13,7 +13,10 @@ export type Ask = (path: readonly string[], query?: Readonly<Record<string, stri
 
 export interface ControlClient {
   readonly get: Ask;
+  readonly post: Ask;
   readonly delete: Ask;
+  /** Text, as it comes. Ends when the gateway ends it, or `signal` aborts. Rejects as the others do. */
+  readonly read: (path: readonly string[], query: Readonly<Record<string, string>>, signal: AbortSignal) => AsyncGenerator<string>;
 }
 
 /** @throws Error with one line that says what to do when no gateway runs there. */
@@ -25,25 +28,49 @@ export async function connectControl(home: string, request: typeof fetch = fetch
   if (token === undefined) throw new Error(`${tokenFile} is missing: restart the gateway of ${home} to get a new one`);
   const { admin } = announced;
 
-  const ask = async (method: string, path: readonly string[], query: Parameters<Ask>[1] = {}): Promise<unknown> => {
+  const send = async (method: string, path: readonly string[], query: Parameters<Ask>[1], signal: AbortSignal): Promise<Response> => {
     const url = new URL(`/${path.map(encodeURIComponent).join('/')}`, admin);
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
-    const headers = { authorization: `Bearer ${token}`, accept: 'application/json' };
-    let answer: Response;
-    let body: string;
-    try {
-      answer = await request(url, { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) });
-      body = await answer.text();
-    } catch (error) {
-      const why = (error as Error).name === 'TimeoutError' ? `within ${TIMEOUT_MS / 1000} s` : `at ${admin}`;
-      throw new Error(`the gateway of ${home} does not answer ${why}: see ${join(home, 'logs')}`, { cause: error });
-    }
-    if (answer.status === 401) throw new Error(`the gateway at ${admin} does not take the token of ${tokenFile}: restart it`);
-    if (!answer.ok) throw new Error(detailOf(body) ?? `the gateway at ${admin} answers ${answer.status}`);
-    return JSON.parse(body);
+    for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(name, value);
+    const answer = await request(url, { method, headers: { authorization: `Bearer ${token}` }, redirect: 'error', signal });
+    if (answer.ok) return answer;
+    const body = await answer.text();
+    if (answer.status === 401) throw new Refused(`the gateway at ${admin} does not take the token of ${tokenFile}: restart it`);
+    throw new Refused(detailOf(body) ?? `the gateway at ${admin} answers ${answer.status}`);
   };
-  return { get: (path, query) => ask('GET', path, query), delete: (path, query) => ask('DELETE', path, query) };
+
+  const explained = (error: unknown): Error => {
+    if (error instanceof Refused) return error;
+    const why = (error as Error).name === 'TimeoutError' ? `within ${TIMEOUT_MS / 1000} s` : `at ${admin}`;
+    return new Error(`the gateway of ${home} does not answer ${why}: see ${join(home, 'logs')}`, { cause: error });
+  };
+
+  const ask = async (method: string, path: readonly string[], query: Parameters<Ask>[1]): Promise<unknown> => {
+    try {
+      return await (await send(method, path, query, AbortSignal.timeout(TIMEOUT_MS))).json();
+    } catch (error) {
+      throw explained(error);
+    }
+  };
+
+  async function* read(path: readonly string[], query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncGenerator<string> {
+    try {
+      const { body } = await send('GET', path, query, signal);
+      if (body) for await (const text of body.pipeThrough(new TextDecoderStream())) yield text;
+    } catch (error) {
+      if (!signal.aborted) throw explained(error);
+    }
+  }
+
+  return {
+    get: (path, query) => ask('GET', path, query),
+    post: (path, query) => ask('POST', path, query),
+    delete: (path, query) => ask('DELETE', path, query),
+    read,
+  };
 }
+
+/** The gateway has answered, and says why not. */
+class Refused extends Error {}
 
 /** The sentence of problem details. */
 function detailOf(body: string): string | undefined {

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SettingsError } from '../config/settings-load.ts';
+import { addBackendsCommands } from './backends-commands.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
@@ -28,6 +29,7 @@ Examples:
   $ mcp-gateway up --resources examples/local
   $ mcp-gateway up --listen 127.0.0.1:9000 --home /tmp/gateway
   $ mcp-gateway config print --config gateway.yaml
+  $ mcp-gateway backends list
   $ mcp-gateway sessions list
 `;
 
@@ -48,6 +50,7 @@ export async function runCli(context: CliContext): Promise<number> {
     })
     .exitOverride();
   addUpCommand(program, context);
+  addBackendsCommands(program, context);
   addConfigCommands(program, context);
   addEnvoyCommands(program, context);
   addKeysCommands(program, context);

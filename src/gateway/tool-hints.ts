@@ -7,7 +7,7 @@ import type { Instance } from '../directory/snapshot.ts';
 import type { Case } from './case.ts';
 import { identityHeaders } from './identity-headers.ts';
 import { resultOf } from './rpc-answer.ts';
-import type { CallUpstream } from './upstream.ts';
+import { type CallUpstream, UpstreamUnreachable } from './upstream.ts';
 
 const LIST_TIMEOUT_MS = 10_000;
 const MAX_PAGES = 20;
@@ -60,6 +60,8 @@ export function createToolHints(call: CallUpstream, log: Logger, now: () => numb
         read(theCase, instance, upstreamId)
           .catch((err: unknown) => {
             log.warn({ backend: backend.name, err }, 'tool hints not read');
+            // An instance that has died is replaced by one that answers.
+            if (err instanceof UpstreamUnreachable) return;
             // Not with every call: a server that refuses the list would get twice the requests.
             known.set(backend.name, { repeatable: hints?.repeatable ?? new Set(), readAt: now() - REFRESH_MS + RETRY_MS });
           })

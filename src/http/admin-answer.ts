@@ -5,7 +5,8 @@ import { STATUS_CODES } from 'node:http';
 export interface AdminAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  /** Pieces are sent as they come. */
+  readonly body: string | AsyncIterable<string>;
 }
 
 /** Names callers and sessions: kept by nobody on the way. */
@@ -13,6 +14,11 @@ const PRIVATE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosnif
 
 export function json(status: number, value: unknown): AdminAnswer {
   return { status, headers: { 'content-type': 'application/json', ...PRIVATE }, body: JSON.stringify(value) };
+}
+
+/** Lines of text, for people. */
+export function lines(body: AdminAnswer['body'], type = 'text/plain; charset=utf-8'): AdminAnswer {
+  return { status: 200, headers: { 'content-type': type, ...PRIVATE }, body };
 }
 
 /** `detail` is a sentence for people. */

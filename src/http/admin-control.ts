@@ -1,15 +1,17 @@
 // The control routes of the admin address: who may use them, what they take, and which use case each one is.
 
 import { z } from 'zod';
+import type { BackendControl } from '../control/backends.ts';
 import { createTokenCheck } from '../control/control-token.ts';
 import type { CallerName, SessionControl } from '../control/sessions.ts';
 import { StoreUnavailable } from '../control/store-unavailable.ts';
 import type { TenantControl } from '../control/tenants.ts';
 import { MAX_LISTED } from '../session/store.ts';
+import { adapterRoutes } from './adapter-routes.ts';
 import { type AdminAnswer, json, problem } from './admin-answer.ts';
+import { BadQuery, noQuery, parseQuery, type Route, text } from './admin-route.ts';
 
 const DEFAULT_LIMIT = 100;
-const MAX_TEXT_CHARS = 1_024;
 
 /** The part of a request that decides. `query` is without its question mark. */
 export interface ControlRequest {
@@ -19,12 +21,15 @@ export interface ControlRequest {
   readonly authorization: string | undefined;
   readonly origin: string | undefined;
   readonly hasBody: boolean;
+  /** Aborts when whoever asks has gone, or has been answered. */
+  readonly signal: AbortSignal;
 }
 
 export interface ControlRoutesOptions {
   readonly token: string;
   readonly sessions: SessionControl;
   readonly tenants: TenantControl;
+  readonly backends: BackendControl;
 }
 
 /** Undefined for paths that are no control route. */
@@ -36,8 +41,6 @@ const KEY = /^[\w-]{1,64}$/;
 /** Whoever holds the token: it says nothing of which person that is. */
 const TOKEN_HOLDER: CallerName = { issuer: 'local', subject: 'control-token' };
 
-const text = z.string({ error: 'must be given' }).min(1, 'must not be empty').max(MAX_TEXT_CHARS);
-const noQuery = z.strictObject({});
 const listQuery = z.strictObject({
   backend: text.optional(),
   issuer: text.optional(),
@@ -48,31 +51,22 @@ const listQuery = z.strictObject({
 // Both are needed: nobody ends everything with a parameter that was forgotten.
 const callerQuery = z.strictObject({ issuer: text, subject: text });
 
-type Handler = (query: URLSearchParams, name: string) => Promise<AdminAnswer> | AdminAnswer;
-
-interface Route {
-  readonly path: RegExp;
-  readonly methods: Readonly<Partial<Record<string, Handler>>>;
-}
-
-/** What a request may be refused for: thrown, because it ends whatever was being done. */
-class BadQuery extends Error {}
-
-export function createControlRoutes({ token, sessions, tenants }: ControlRoutesOptions): ControlRoutes {
+export function createControlRoutes({ token, sessions, tenants, backends }: ControlRoutesOptions): ControlRoutes {
   const showsToken = createTokenCheck(token);
   const routes: readonly Route[] = [
+    ...adapterRoutes(backends, TOKEN_HOLDER),
     {
       path: /^\/sessions$/,
       methods: {
-        GET: async (query) => json(200, await sessions.list(parse(listQuery, query))),
-        DELETE: async (query) => json(200, { ended: await sessions.endAllOf(parse(callerQuery, query), TOKEN_HOLDER) }),
+        GET: async (query) => json(200, await sessions.list(parseQuery(listQuery, query))),
+        DELETE: async (query) => json(200, { ended: await sessions.endAllOf(parseQuery(callerQuery, query), TOKEN_HOLDER) }),
       },
     },
     {
       path: /^\/sessions\/([^/]+)$/,
       methods: {
         async DELETE(query, key) {
-          parse(noQuery, query);
+          parseQuery(noQuery, query);
           const ended = KEY.test(key) && (await sessions.end(key, TOKEN_HOLDER));
           return ended ? json(200, { ended: 1 }) : problem(404, `there is no open session ${key}`);
         },
@@ -82,7 +76,7 @@ export function createControlRoutes({ token, sessions, tenants }: ControlRoutesO
       path: /^\/tenants$/,
       methods: {
         GET(query) {
-          parse(noQuery, query);
+          parseQuery(noQuery, query);
           return json(200, { tenants: tenants.list() });
         },
       },
@@ -91,7 +85,7 @@ export function createControlRoutes({ token, sessions, tenants }: ControlRoutesO
       path: /^\/tenants\/([^/]+)$/,
       methods: {
         async GET(query, name) {
-          parse(noQuery, query);
+          parseQuery(noQuery, query);
           const tenant = await tenants.get(name);
           return tenant ? json(200, tenant) : problem(404, `there is no tenant ${name}`);
         },
@@ -99,7 +93,7 @@ export function createControlRoutes({ token, sessions, tenants }: ControlRoutesO
     },
   ];
 
-  const answer = async ({ method, path, query, authorization, origin, hasBody }: ControlRequest): Promise<AdminAnswer> => {
+  const answer = async ({ method, path, query, authorization, origin, hasBody, signal }: ControlRequest): Promise<AdminAnswer> => {
     // Browsers say so with whatever a page sends elsewhere; a program that may use these routes is no page.
     if (origin !== undefined) return problem(403, 'web pages may not use this address');
     // Before anything that depends on the path: who has no token learns nothing.
@@ -110,7 +104,7 @@ export function createControlRoutes({ token, sessions, tenants }: ControlRoutesO
     if (!handle) return problem(405, `${method} is not possible here`, { allow: Object.keys(route.methods).join(', ') });
     if (hasBody) return problem(413, 'no body is taken here', { connection: 'close' });
     try {
-      return await handle(new URLSearchParams(query), route.path.exec(path)?.[1] ?? '');
+      return await handle(new URLSearchParams(query), route.path.exec(path)?.[1] ?? '', signal);
     } catch (error) {
       if (error instanceof BadQuery) return problem(400, error.message);
       if (error instanceof StoreUnavailable) return problem(503, `${error.message}: try again`);
@@ -118,13 +112,5 @@ export function createControlRoutes({ token, sessions, tenants }: ControlRoutesO
     }
   };
 
-  return (request) => (/^\/(sessions|tenants)(\/|$)/.test(request.path) ? answer(request) : undefined);
-}
-
-/** @throws BadQuery also for names that nobody knows: a filter with a typing mistake must not become no filter. */
-function parse<Value>(schema: z.ZodType<Value>, query: URLSearchParams): Value {
-  if (new Set(query.keys()).size < query.size) throw new BadQuery('a parameter is given twice');
-  const { success, data, error } = schema.safeParse(Object.fromEntries(query));
-  if (success) return data;
-  throw new BadQuery(error.issues.map(({ path, message }) => [...path, message].join(': ')).join('; '));
+  return (request) => (/^\/(adapters|sessions|tenants)(\/|$)/.test(request.path) ? answer(request) : undefined);
 }

@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { queryOf } from '../core/url-query.ts';
 import type { AdminAnswer } from './admin-answer.ts';
 import type { ControlRoutes } from './admin-control.ts';
@@ -28,7 +29,7 @@ const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 /** @throws Error with one line when the address is taken. */
 export async function startAdminServer({ listen, metrics, status, ready, control }: AdminServerOptions): Promise<AdminServer> {
-  const answer = async (request: IncomingMessage): Promise<AdminAnswer> => {
+  const answer = async (request: IncomingMessage, signal: AbortSignal): Promise<AdminAnswer> => {
     const { method = '', url = '', headers } = request;
     const path = url.split('?')[0] ?? '';
     // A web page that rebinds its name to this machine cannot choose the Host that it sends.
@@ -39,6 +40,7 @@ export async function startAdminServer({ listen, metrics, status, ready, control
       query: queryOf(url).slice(1),
       authorization: headers.authorization,
       origin: headers.origin,
+      signal,
       hasBody: headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0,
     });
     if (controlled) return controlled;
@@ -54,8 +56,14 @@ export async function startAdminServer({ listen, metrics, status, ready, control
   };
 
   const server: Server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    answer(request).then(
-      ({ status: code, headers, body }) => response.writeHead(code, headers).end(body),
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    answer(request, gone.signal).then(
+      ({ status: code, headers, body }) => {
+        response.writeHead(code, headers);
+        if (typeof body === 'string') response.end(body);
+        else void pipeline(body, response).catch(() => {});
+      },
       () => response.writeHead(500, { 'content-type': 'application/json' }).end('{"error":"Internal error"}'),
     );
   });

@@ -3,6 +3,9 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { parseResourceText } from '../../src/config/resource-files.ts';
+import type { BackendResource } from '../../src/config/resources.ts';
+import { createBackendControl } from '../../src/control/backends.ts';
 import { createSessionControl } from '../../src/control/sessions.ts';
 import { createTenantControl } from '../../src/control/tenants.ts';
 import type { SessionKey } from '../../src/core/ids.ts';
@@ -18,6 +21,11 @@ import { recordOf, sessionKey } from '../fakes/sessions.ts';
 
 const TOKEN = 'abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNO_';
 const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
+
+const declared = parseResourceText(
+  '{apiVersion: mcpgateway.dev/v1alpha1, kind: MCPBackend, metadata: {name: one}, spec: {image: "exec:./x"}}',
+  '/r/one.yaml',
+).resources[0] as BackendResource;
 
 let server: AdminServer | undefined;
 afterEach(() => server?.close());
@@ -35,6 +43,14 @@ async function start({ records = [recordOf()], over = {} }: { records?: SessionR
       token: TOKEN,
       sessions: createSessionControl({ store: { ...store, ...over }, freeing: { free() {} }, audit() {} }),
       tenants: createTenantControl({ directory, limits: notedLimits(), windowsOf: tenantWindows }),
+      backends: createBackendControl({
+        declared: () => [declared],
+        status: () => [],
+        countByInstance: async () => new Map(),
+        baseUrl: () => 'http://localhost',
+        restart: (name) => (name === 'one' ? 'restarting' : 'unknown'),
+        audit() {},
+      }),
     }),
   });
   const open = async (): Promise<SessionKey[]> => (await store.list({ limit: 100 })).map(({ key }) => key);
@@ -88,6 +104,10 @@ const ROUTES = [
   `DELETE /sessions/${sessionKey('a')}`,
   'GET /tenants',
   'GET /tenants/red',
+  'GET /adapters',
+  'GET /adapters/one',
+  'GET /adapters/one/status',
+  'POST /adapters/one/restart',
 ];
 
 describe('who gets in', () => {
@@ -100,7 +120,7 @@ describe('who gets in', () => {
       expect(answer.headers['www-authenticate']).toBe('Bearer');
     }
     expect(await open()).toHaveLength(1);
-    expect((await ask(line)).status).toBe(200);
+    expect((await ask(line)).status).toBe(line.startsWith('POST') ? 202 : 200);
   });
 
   test.each(ROUTES)('%s: no web page, not even one of this machine that has the token', async (line) => {

@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => gateway?.stop());
 
 describe('affinity: session', () => {
-  test(`${SESSIONS} sessions, ${CALLS} interleaved calls: each finds its own state in its own process`, { timeout: 300_000 }, async () => {
+  test(`${SESSIONS} sessions, ${CALLS} interleaved calls: each finds its own state in its own process`, { timeout: 600_000 }, async () => {
     await waitForReplicas(gateway.backendUrl('stateful'), 3);
     const sessions: { session: Session; pid: number; value: string; calls: number; upstream: string | null }[] = [];
     await runLoad(SESSIONS, IN_FLIGHT, async (index) => {

@@ -35,6 +35,7 @@ async function startWorld(): Promise<World> {
   });
   const session = await waitFor('the server to be up', () => openSession(gateway.backendUrl('raw')), { timeoutMs: START_TIMEOUT_MS });
   const world = { gateway, upstream, session };
+  await waitFor('no request under way', async () => (await underWay(world)) === 0);
   worlds.push(world);
   return world;
 }

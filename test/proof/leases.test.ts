@@ -238,6 +238,8 @@ const endings: readonly (readonly [name: string, end: () => Promise<unknown>])[]
       const lost = await openSession(gateway.backendUrl('dying'), as('endings'));
       await dying.stop();
       await many(async () => expect(await (await ask({ url: lost.url, headers: lost.headers })).text()).toContain('Try again shortly.'));
+      // An end is heard of a moment after its answer.
+      await waitFor('the places to be free', async () => (await underWay('endings')) === 0);
       await many(async () => expect((await post(lost.url, { ...callOf(), method: 'initialize' }, as('endings').headers)).status).toBe(503));
     },
   ],
@@ -259,8 +261,12 @@ test('who is over a quota takes no place', async () => {
 });
 
 test('listening streams take no place', async () => {
-  const sessions = await Promise.all(Array.from({ length: 2 }, () => openSession(gateway.backendUrl('counter'), as('streams'))));
-  for (let index = 0; index < 3; index += 1) sessions.push(await openSession(gateway.backendUrl('counter'), as('streams')));
+  const sessions: Session[] = [];
+  const allEnded = () => waitFor('no request under way', async () => (await underWay('streams')) === 0);
+  for (let index = 0; index < 5; index += 1) {
+    sessions.push(await openSession(gateway.backendUrl('counter'), as('streams')));
+    await allEnded();
+  }
   const gone = new AbortController();
   const streams = await Promise.all(sessions.map((one) => one.stream(gone.signal)));
   expect(streams.map(({ status }) => status)).toEqual(Array(5).fill(200));
@@ -271,6 +277,7 @@ test('listening streams take no place', async () => {
 
 test('a request that is recovered keeps its one place until it ends', async () => {
   const moved = await openSession(gateway.backendUrl('counter'), as('moved'));
+  await waitFor('no request under way', async () => (await underWay('moved')) === 0);
   await killAndWait((await moved.call('whoami')).pid);
   await waitFor('no request under way', async () => (await underWay('moved')) === 0);
   const seen: (number | null)[] = [];

@@ -57,7 +57,7 @@ describe('start and stop', () => {
     running.removeHome();
   });
 
-  test('a port that is taken: the second gateway says so and leaves, the first goes on', { timeout: 60_000 }, async () => {
+  test('a port that is taken: the second gateway says so and leaves, the first goes on', { timeout: 120_000 }, async () => {
     const listen = ['--listen', `127.0.0.1:${await freePort()}`];
     gateway = await startGateway({ resources: [counter('first')], args: listen });
     expect(gateway.url).toBe(`http://${listen[1]}`);

@@ -37,7 +37,7 @@ const QUOTAS = {
     { requests: 4, per: '365d' },
     { requests: 9, per: '30d', scope: 'subject' },
   ],
-  short: [{ requests: 3, per: '3s' }],
+  short: [{ requests: 3, per: '10s' }],
 } as const;
 type Tenant = keyof typeof QUOTAS;
 
@@ -180,8 +180,12 @@ describe.concurrent('quotas', () => {
       const changedAt = Date.now();
       writeTenant(gateway, 'changing', specOf('changing', [{ requests, per: '365d' }]));
       const wanted = JSON.stringify([`"tenant-365d";q=${requests};w=31536000`]);
-      await waitFor(`the limit ${requests} on every sidecar`, async () => JSON.stringify([...(await policies())]) === wanted);
-      took.push(Date.now() - changedAt);
+      let askedAt = 0;
+      await waitFor(`the limit ${requests} on every sidecar`, async () => {
+        askedAt = Date.now();
+        return JSON.stringify([...(await policies())]) === wanted;
+      });
+      took.push(askedAt - changedAt);
     }
     // 20 were used up long before.
     expect((await used('changing'))[0]).toBeGreaterThan(8 * WORKERS);
@@ -245,7 +249,7 @@ describe.concurrent('quotas', () => {
     // It was judged some time after it was asked, and says how long from then on.
     const { refusedFor, askedAt } = await untilRefused();
     expect(refusedFor).toBeGreaterThan(0);
-    expect(refusedFor).toBeLessThanOrEqual(3_000);
+    expect(refusedFor).toBeLessThanOrEqual(10_000);
     await waitFor('the next window', async () => refusalOf(await session.send(callOf())) === undefined);
     expect(Date.now() - askedAt).toBeGreaterThanOrEqual(refusedFor - 50);
     expect(await admittedOf([session], 12)).toBe(2);

@@ -9,7 +9,7 @@ import { serverBackend } from '../harness/resource.ts';
 import { createScratch } from '../harness/scratch.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
-const START_DELAY_MS = 4_000;
+const START_DELAY_MS = 12_000;
 /** Of one backend. */
 const PLACES = 100;
 /** Seconds, as docs/errors.md says for `too_many_waiting`. */

@@ -202,7 +202,7 @@ describe('a server that has lost its sessions', () => {
   });
 });
 
-test('idle sessions are ended once, although every gateway sweeps', async () => {
+test('idle sessions are ended once, although every gateway sweeps', { timeout: 120_000 }, async () => {
   const before = await keysAt(fleet.a, '--backend', 'relayed');
   const sessions = await Promise.all(Array.from({ length: 8 }, (_, n) => open(n % 2 === 0 ? fleet.a : fleet.b, { backend: 'relayed' })));
   const upstream = await Promise.all(sessions.map(async ({ a }) => (await a.call('put', { value: 'kept' })).session as string));

@@ -32,7 +32,12 @@ beforeAll(async () => {
   const everyone = { tenants: ['*'] };
   const remote = (name: string, access: object) => backend(name, { url: upstream.url, access: { ...everyone, ...access } });
   const gone = (replicas: number) =>
-    serverBackend('gone', 'counter-server', { access: everyone, replicas, scaling: { startTimeout: '1s' } });
+    serverBackend('gone', 'counter-server', {
+      access: everyone,
+      replicas,
+      // How long requests wait for an instance; also how long a process may take to become ready.
+      ...(replicas === 0 && { scaling: { startTimeout: '1s' } }),
+    });
   gateway = await startGateway({
     env: issuer.env,
     workers: 2,

@@ -53,7 +53,7 @@ const outcome = (answer: Awaited<ReturnType<typeof post>>): string => {
 };
 
 describe('one sidecar, killed under load', () => {
-  test('503 with a JSON-RPC body while it is gone; no policy is bypassed; then all is as before', { timeout: 120_000 }, async () => {
+  test('503 with a JSON-RPC body while it is gone; no policy is bypassed; then all is as before', { timeout: 240_000 }, async () => {
     const { running, sessions } = await start('one', 1);
     const counts = new Map<string, number>();
     let stopped = false;
@@ -99,7 +99,7 @@ describe('two sidecars', () => {
     ['stopped gracefully', 'SIGTERM', 0],
   ] as const)(
     `one is %s (%s) under load of ${REQUESTS} requests: at most %d fail, and no session is lost`,
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async (how, signal, mayFail) => {
       const name = how === 'killed' ? 'two' : 'graceful';
       const { running, sessions } = await start(name, 2);

@@ -238,12 +238,15 @@ describe('the list', () => {
     );
   });
 
-  test('follows a change of the rules within a second', async () => {
+  test('follows a change of the rules', async () => {
     const session = await open('plain', 'exact');
     const text = async () => (await session.send({ jsonrpc: '2.0', id: 1, method: 'tools/list' })).text;
     expect(await text()).toBe(listText('1', ['read_file']));
     writeTenant(gateway, 'exact', specOf('exact', { allow: ['read_file', 'admin'] }));
-    await waitFor('the new rule', async () => (await text()) === listText('1', ['read_file', 'admin']), { timeoutMs: 2_000 });
+    const wanted = listText('1', ['read_file', 'admin']);
+    // Many at once: each sidecar has its turn.
+    const everywhere = async () => (await Promise.all(Array.from({ length: 16 }, text))).every((one) => one === wanted);
+    await waitFor('the new rule', everywhere, { timeoutMs: 10_000 });
     expect((await session.send(legacyCall('admin'))).messages[0]).toMatchObject({ result: {} });
   });
 });

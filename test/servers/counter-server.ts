@@ -54,13 +54,15 @@ function writeJournal(message: RpcMessage, session: string | undefined): void {
   });
 }
 
-async function openSession(): Promise<StreamableHTTPServerTransport> {
+/** The `messages` open it: they are in the journal before the answer leaves. */
+async function openSession(messages: readonly RpcMessage[]): Promise<StreamableHTTPServerTransport> {
   const transport = new StreamableHTTPServerTransport({
     sessionIdGenerator: newSessionId,
     enableJsonResponse: env['COUNTER_JSON'] === '1',
     onsessioninitialized: (session) => {
       sessions.set(session, transport);
       journal({ event: 'opened', session });
+      for (const message of messages) writeJournal(message, session);
     },
     onsessionclosed: (session) => {
       sessions.delete(session);
@@ -106,9 +108,8 @@ async function handle(req: IncomingMessage, res: ServerResponse): Promise<void> 
     res.end('{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Mcp-Session-Id header is required"},"id":null}');
     return;
   }
-  const transport = await openSession();
+  const transport = await openSession(messages);
   await transport.handleRequest(req, res, body);
-  for (const message of messages) writeJournal(message, transport.sessionId);
 }
 
 process.on('SIGUSR2', () => {

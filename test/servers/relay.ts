@@ -34,6 +34,8 @@ export async function startRelay(target: string): Promise<Relay> {
     if (holding !== undefined && rpc === holding.rpc) {
       holding.count += 1;
       await holding.over;
+      // That a client has been killed is read some turns of the event loop later.
+      for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
       if (response.destroyed) return;
     }
     passed.push({ method, rpc, session: headers['mcp-session-id'] as string | undefined });

@@ -25,6 +25,8 @@ export interface LocalBackend {
   /** Takes a changed declaration of the same name and the same sort. */
   update(resource: BackendResource): void;
   status(): BackendStatus;
+  /** Replaces what runs, as a change does: the old processes serve until the new ones are ready. False: nothing runs here. */
+  restart(): boolean;
   /** Nothing is under way that is still worth waiting for. */
   settled(): boolean;
   /** Removes it from the directory at once and ends what it runs; bounded. */
@@ -75,22 +77,30 @@ export function createProcessBackend(first: BackendResource, surroundings: Backe
       directory.putBackend(nextPolicy);
     }
     if (replace) {
-      const unready = wanted.filter((replica) => !isReady(replica));
-      earlier.push(...wanted);
-      wanted = [];
-      for (const replica of unready) {
-        leave(replica);
-      }
+      replaceAll();
     }
     for (const replica of wanted.filter(({ ordinal }) => ordinal >= resource.spec.replicas)) {
       wanted = wanted.filter((other) => other !== replica);
       earlier.push(replica);
       drain(replica);
     }
+    fillUp(resource);
+    changed();
+  }
+
+  function replaceAll(): void {
+    const unready = wanted.filter((replica) => !isReady(replica));
+    earlier.push(...wanted);
+    wanted = [];
+    for (const replica of unready) {
+      leave(replica);
+    }
+  }
+
+  function fillUp(resource: BackendResource): void {
     while (wanted.length < resource.spec.replicas) {
       wanted.push(start(resource, freeOrdinal()));
     }
-    changed();
   }
 
   function freeOrdinal(): number {
@@ -184,6 +194,16 @@ export function createProcessBackend(first: BackendResource, surroundings: Backe
       const ready = instances.filter(({ state }) => state === 'ready').length;
       const image = declared.spec.image?.text ?? '';
       return { name: first.name, image, desired: declared.spec.replicas, ready, instances, message: message() };
+    },
+    restart() {
+      if (running === undefined || stopped) {
+        return false;
+      }
+      log.info({ backend: first.name }, 'backend restarted');
+      replaceAll();
+      fillUp(running);
+      changed();
+      return true;
     },
     settled: () => refusal !== undefined || wanted.every((replica) => replica.settled()),
     async stop() {

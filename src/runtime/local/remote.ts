@@ -215,6 +215,8 @@ export function createRemoteBackend(first: BackendResource, options: RemoteOptio
       const message = ready === 1 ? '' : (lastError ?? 'not asked yet');
       return { name: first.name, image: declared.spec.url ?? '', desired: 1, ready, instances: [instance], message };
     },
+    // Somebody else runs it.
+    restart: () => false,
     settled: () => judged,
     async stop() {
       life.abort();

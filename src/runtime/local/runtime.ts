@@ -28,6 +28,8 @@ export interface LocalRuntime {
   /** Resolves when every backend is ready or has failed in a way that waiting does not mend. Rejects when `signal` aborts. */
   whenSettled(signal: AbortSignal): Promise<void>;
   status(): readonly BackendStatus[];
+  /** Replaces the processes of a backend. `elsewhere`: a URL; `refused`: it cannot run here, as its status says. */
+  restart(name: string): 'restarting' | 'unknown' | 'elsewhere' | 'refused';
   /** Ends every process, installation and timer; bounded; works at any time and more than once. */
   close(): Promise<void>;
 }
@@ -142,6 +144,13 @@ export function createLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
         signal.addEventListener('abort', abort, { once: true });
         look();
       });
+    },
+
+    restart(name) {
+      const known = backends.get(name as BackendName);
+      if (known === undefined) return 'unknown';
+      if (known.sort === 'remote') return 'elsewhere';
+      return known.backend.restart() ? 'restarting' : 'refused';
     },
 
     status: () => [...backends.values()].map(({ backend }) => backend.status()),
