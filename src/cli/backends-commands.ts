@@ -5,6 +5,7 @@ import type { Adapter } from '../http/adapter-routes.ts';
 import type { CliContext } from './program.ts';
 import { addHomeOptions, settingsOf } from './settings-options.ts';
 import { listenForStop } from './stop-signals.ts';
+import { printableText } from './table.ts';
 
 type Typed = { readonly json?: true };
 type TypedLogs = { readonly follow?: true } & Readonly<Record<'instance' | 'lines', string>>;
@@ -32,12 +33,12 @@ const restartExamples = `
 Examples:
   $ mcp-gateway backends restart github
 
-New processes take over as soon as they are ready; the sessions of the old ones are opened again there. Nothing is lost but what a
-server keeps only in its memory.
+New processes take over as soon as they are ready. The old ones have half a minute to finish what they do; then their sessions are opened
+again on the new ones, without what a server kept only in its memory. Sessions of backends with "recovery: fail" end with them.
 `;
 
 /** Adds `backends list`, `get`, `logs` and `restart`. */
-export function addBackendsCommands(program: Command, { env, stdout }: CliContext): void {
+export function addBackendsCommands(program: Command, { env, stdout, outputGone }: CliContext): void {
   const backends = program.command('backends').description('show or restart the backends of a running gateway').helpCommand(false);
   const connect = async (typed: Readonly<Record<string, unknown>>) => {
     const { connectControl } = await import('./control-client.ts');
@@ -73,7 +74,11 @@ export function addBackendsCommands(program: Command, { env, stdout }: CliContex
       const query = { instance, lines, follow: String(follow === true) };
       const { stop, release } = listenForStop();
       try {
-        for await (const text of gateway.read(['adapters', name, 'logs'], query, stop)) stdout.write(text);
+        const signal = AbortSignal.any([stop, outputGone]);
+        for await (const text of gateway.read(['adapters', name, 'logs'], query, signal)) {
+          // What a server prints may come from anybody: it must not move the cursor of an administrator's terminal.
+          stdout.write(stdout.isTTY ? printableText(text) : text);
+        }
       } finally {
         release();
       }

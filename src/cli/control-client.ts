@@ -1,5 +1,6 @@
 // How commands reach the gateway of a home: where it says that it is, with the token that lies beside that note.
 
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { readAnnouncement } from '../app/announcement.ts';
 import { readToken } from '../control/control-token.ts';
@@ -28,15 +29,18 @@ export async function connectControl(home: string, request: typeof fetch = fetch
   if (token === undefined) throw new Error(`${tokenFile} is missing: restart the gateway of ${home} to get a new one`);
   const { admin } = announced;
 
-  const send = async (method: string, path: readonly string[], query: Parameters<Ask>[1], signal: AbortSignal): Promise<Response> => {
+  const headers = { authorization: `Bearer ${token}` };
+
+  const urlOf = (path: readonly string[], query: Parameters<Ask>[1] = {}): URL => {
     const url = new URL(`/${path.map(encodeURIComponent).join('/')}`, admin);
-    for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(name, value);
-    const answer = await request(url, { method, headers: { authorization: `Bearer ${token}` }, redirect: 'error', signal });
-    if (answer.ok) return answer;
-    const body = await answer.text();
-    if (answer.status === 401) throw new Refused(`the gateway at ${admin} does not take the token of ${tokenFile}: restart it`);
-    throw new Refused(detailOf(body) ?? `the gateway at ${admin} answers ${answer.status}`);
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
+    return url;
   };
+
+  const refused = (status: number, body: string): Refused =>
+    status === 401
+      ? new Refused(`the gateway at ${admin} does not take the token of ${tokenFile}: restart it`)
+      : new Refused(detailOf(body) ?? `the gateway at ${admin} answers ${status}`);
 
   const explained = (error: unknown): Error => {
     if (error instanceof Refused) return error;
@@ -46,7 +50,10 @@ export async function connectControl(home: string, request: typeof fetch = fetch
 
   const ask = async (method: string, path: readonly string[], query: Parameters<Ask>[1]): Promise<unknown> => {
     try {
-      return await (await send(method, path, query, AbortSignal.timeout(TIMEOUT_MS))).json();
+      const answer = await request(urlOf(path, query), { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const body = await answer.text();
+      if (!answer.ok) throw refused(answer.status, body);
+      return JSON.parse(body);
     } catch (error) {
       throw explained(error);
     }
@@ -54,8 +61,17 @@ export async function connectControl(home: string, request: typeof fetch = fetch
 
   async function* read(path: readonly string[], query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncGenerator<string> {
     try {
-      const { body } = await send('GET', path, query, signal);
-      if (body) for await (const text of body.pipeThrough(new TextDecoderStream())) yield text;
+      // Not by fetch, which gives up after five minutes of silence.
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        get(urlOf(path, query), { headers, signal }, resolve).on('error', reject);
+      });
+      answer.setEncoding('utf8');
+      if (answer.statusCode !== 200) {
+        let body = '';
+        for await (const text of answer) body += text;
+        throw refused(answer.statusCode ?? 0, body);
+      }
+      for await (const text of answer) yield text as string;
     } catch (error) {
       if (!signal.aborted) throw explained(error);
     }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SettingsError } from '../config/settings-load.ts';
 import { addBackendsCommands } from './backends-commands.ts';
+import { addClientConfigCommand } from './client-config-command.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
@@ -19,6 +20,8 @@ export interface CliContext {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: Terminal;
   readonly stderr: Terminal;
+  /** Aborts when nobody reads standard output any more. */
+  readonly outputGone: AbortSignal;
 }
 
 const USAGE = 2;
@@ -51,6 +54,7 @@ export async function runCli(context: CliContext): Promise<number> {
     .exitOverride();
   addUpCommand(program, context);
   addBackendsCommands(program, context);
+  addClientConfigCommand(program, context);
   addConfigCommands(program, context);
   addEnvoyCommands(program, context);
   addKeysCommands(program, context);

@@ -88,8 +88,9 @@ export async function watchResources(options: {
     }
     try {
       events = watch(folder, { persistent: false }, () => {
+        // The first of many: a file that is written all the time must not put off the look for ever.
+        if (!stirred) lookIn(debounceMs / 2);
         stirred = true;
-        lookIn(debounceMs / 2);
       });
       events.on('error', forget);
     } catch {

@@ -51,7 +51,7 @@ export const settingsTable = {
     flag: '--admin',
     placeholder: 'HOST:PORT',
     fallback: '127.0.0.1:8081',
-    doc: 'Where `/metrics`, `/status` and, with the token of `<home>/token`, `/sessions` and `/tenants` are served (port 0 picks a free one). Must be a loopback address.',
+    doc: 'Where `/metrics`, `/status` and, with the token of `<home>/token`, `/adapters`, `/sessions` and `/tenants` are served (port 0 picks a free one). Must be a loopback address.',
     parse: listenAddress,
   }),
   home: setting({

@@ -18,7 +18,7 @@ const instance = (over: Partial<InstanceStatus> = {}): InstanceStatus => ({
   ...over,
 });
 const statusOf = (over: Partial<BackendStatus> = {}): BackendStatus => ({
-  ...{ name: 'one', image: 'exec:x', desired: 1, ready: 1, instances: [instance()], message: '' },
+  ...{ name: 'one', image: 'exec:x', desired: 1, ready: 1, updated: 1, instances: [instance()], message: '' },
   ...over,
 });
 
@@ -52,6 +52,7 @@ test.each([
   ['healthy', statusOf()],
   ['healthy', statusOf({ ready: 2, instances: [instance(), instance()] })],
   ['degraded', statusOf({ desired: 2, instances: [instance(), failing] })],
+  ['degraded', statusOf({ updated: 0, instances: [failing, instance()], message: '0 of 1 ready (the previous processes go on serving)' })],
   ['starting', statusOf({ ready: 0, instances: [starting] })],
   ['unhealthy', statusOf({ ready: 0, instances: [failing] })],
   ['unhealthy', statusOf({ ready: 0, instances: [], message: 'needs a cluster' })],

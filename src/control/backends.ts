@@ -13,7 +13,7 @@ import type { CallerName } from './sessions.ts';
 const COUNT_TIMEOUT_MS = 2_000;
 
 /**
- * `degraded`: some instances are ready. `starting`: none is yet, and nothing has gone wrong. `stopped`: none is wanted. The message
+ * `degraded`: some instances are ready, or the previous ones serve because what is declared now does not. `starting`: none is yet, and nothing has gone wrong. `stopped`: none is wanted. The message
  * says more.
  */
 export type BackendHealth = 'healthy' | 'degraded' | 'starting' | 'unhealthy' | 'stopped';
@@ -26,7 +26,8 @@ export interface BackendView {
   readonly health: BackendHealth;
   /** What is under way or wrong, or empty. */
   readonly message: string;
-  readonly replicas: { readonly desired: number; readonly ready: number };
+  /** `updated`: those of the ready ones that run what is declared now. */
+  readonly replicas: { readonly desired: number; readonly ready: number; readonly updated: number };
   /** Open sessions on its instances. Null: the store cannot be reached. */
   readonly sessions: number | null;
   /** Where clients connect. */
@@ -67,7 +68,7 @@ export interface BackendControl {
   get(name: string): Promise<BackendView | undefined>;
   /** Where an instance writes what it says; undefined when there is no such instance, or it runs elsewhere. */
   logOf(name: string, instance: number): string | undefined;
-  /** Replaces its processes as a change does: nobody loses a session. `by` is who asks, for the audit log. */
+  /** Replaces its processes as a change does: sessions are opened again on the new ones, but for backends with `recovery: fail`. `by` is who asks, for the audit log. */
   restart(name: string, by: CallerName): RestartOutcome;
 }
 
@@ -101,7 +102,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
       image: spec.image?.text ?? spec.url ?? '',
       health: healthOf(known),
       message: known?.message ?? '',
-      replicas: { desired: known?.desired ?? spec.replicas, ready: known?.ready ?? 0 },
+      replicas: { desired: known?.desired ?? spec.replicas, ready: known?.ready ?? 0, updated: known?.updated ?? 0 },
       sessions: counts === undefined ? null : sum(known?.instances ?? [], counts),
       url: `${baseUrl()}/adapters/${name}/mcp`,
       affinity,
@@ -147,7 +148,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
 function healthOf(known: BackendStatus | undefined): BackendHealth {
   if (!known) return 'starting';
   const { desired, ready, instances, message } = known;
-  if (ready > 0) return ready < desired ? 'degraded' : 'healthy';
+  if (ready > 0) return ready < desired || message !== '' ? 'degraded' : 'healthy';
   // A declaration that cannot run here has a message, and nothing that runs.
   const wrong = instances.length === 0 ? message !== '' : instances.some(({ lastError }) => lastError !== undefined);
   if (wrong) return 'unhealthy';

@@ -43,6 +43,13 @@ test('of a large file only whole lines of its end are read', async () => {
   expect(text.startsWith('x'.repeat(99))).toBe(true);
 });
 
+test('a file that is shorter than what was read is read from its beginning', async () => {
+  writeFileSync(file, 'new\n');
+  const following = followFrom(file, 1_000, new AbortController().signal);
+  expect((await following.next()).value).toBe('new\n');
+  await following.return(undefined);
+});
+
 test('what is added is told until nobody listens, also after the file was moved aside', async () => {
   writeFileSync(file, 'old\n');
   const stop = new AbortController();

@@ -40,7 +40,12 @@ export async function* followFrom(path: string, from: number, signal: AbortSigna
   async function* rest(): AsyncGenerator<string> {
     while (file && !signal.aborted) {
       const chunk = await read(file, at, CHUNK_BYTES);
-      if (chunk.length === 0) return;
+      if (chunk.length === 0) {
+        if ((await file.stat()).size >= at) return;
+        // It was emptied, or is another one by now.
+        at = 0;
+        continue;
+      }
       at += chunk.length;
       yield decoder.decode(chunk, { stream: true });
     }

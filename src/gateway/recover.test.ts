@@ -53,7 +53,8 @@ function world({ record = {}, alive = false, reopen, backend = backendOf() }: Op
     },
   };
   const parking = createParking(directory);
-  const recovery = createRecovery({ store, directory, balancer: createBalancer(), parking, reopener, log });
+  const balancer = createBalancer();
+  const recovery = createRecovery({ store, directory, balancer, parking, reopener, log });
   const request = (over: Partial<LostRequest> = {}): LostRequest => ({
     method: 'POST',
     messages: [call],
@@ -65,7 +66,7 @@ function world({ record = {}, alive = false, reopen, backend = backendOf() }: Op
     tried: binding('i1', 'up-1'),
     ...over,
   });
-  return { store, directory, recovery, request, opened, abandoned, pinged };
+  return { store, directory, balancer, recovery, request, opened, abandoned, pinged };
 }
 
 describe('a session that was taken for lost', () => {
@@ -267,6 +268,22 @@ describe('an instance that does not take it', () => {
     expect(await recovery.recover(request())).toMatchObject({ kind: 'bound', binding: { upstreamId: 'fresh' } });
     // Both had been asked before each pause, or this would be a flood.
     expect(performance.now() - began).toBeGreaterThan(50 + 100);
+  });
+
+  test('is not asked again before all have been, also one that is under suspicion and has more sessions', async () => {
+    let asked = 0;
+    const { recovery, request, balancer } = world({
+      backend: backendOf({ instances: ['i1', 'i2', 'i3'].map((id) => instanceOf(id)) }),
+      reopen: async ({ instance }) => {
+        asked += 1;
+        if (instance.id === 'i3') return 'fresh';
+        throw new UpstreamUnreachable('refused', 'x');
+      },
+    });
+    balancer.suspect('i3' as InstanceId);
+    balancer.report(new Map([['i3' as InstanceId, 8]]));
+    expect(await recovery.recover(request())).toMatchObject({ kind: 'bound', instance: { id: 'i3' } });
+    expect(asked).toBeLessThanOrEqual(3);
   });
 
   test('nobody is there in time', async () => {

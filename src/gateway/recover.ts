@@ -131,7 +131,7 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
       left -= 1;
       const backend = await parking.wait(request.backend.name, request.backend.startTimeoutMs, parkedAs(request.caller), signal);
       if (typeof backend === 'string') return { kind: 'unavailable', code: backend };
-      const instance = balancer.pick(backend, true, avoid);
+      const instance = balancer.pick(without(refused, backend), true, avoid);
       if (!instance) continue;
       const target = { backend, instance, authority: request.authority, caller: request.caller };
       try {
@@ -153,8 +153,7 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
           balancer.suspect(instance.id);
           if (error.how !== 'refused' || performance.now() > patientUntil) continue;
           left += 1;
-          refused.add(instance.id);
-          if (await anotherReady(backend, refused, pauseMs, signal)) continue;
+          if (await anotherReady(backend, refused.add(instance.id), pauseMs, signal)) continue;
           // All of them: they are asked again.
           refused.clear();
           pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
@@ -209,6 +208,12 @@ export function createRecovery({ store, directory, balancer, parking, reopener, 
       }
     },
   };
+}
+
+/** Who has refused is not asked again before all have, whatever the balancer thinks of the others. */
+function without(refused: ReadonlySet<InstanceId>, backend: Backend): Backend {
+  const others = backend.instances.filter(({ id }) => !refused.has(id));
+  return others.some(({ state }) => state === 'ready') ? { ...backend, instances: others } : backend;
 }
 
 /** Answers to requests of the old session, and notifications about it: a new session would not know what they mean. */

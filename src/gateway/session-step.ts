@@ -162,7 +162,7 @@ export function createSessionStep(dependencies: AuthorizeDependencies): SessionS
       return refuse('state_unavailable', { rpcId: theCase.asked.single?.id, facts: factsOf(theCase) });
     }
     const [record, before] = known ?? [];
-    if (before !== undefined && grant.issuedAt <= before) return notFound(theCase);
+    if ((before !== undefined && grant.issuedAt <= before) || feed.revoked(grant.caller, grant.issuedAt)) return notFound(theCase);
     const news = record ? { key: record.key, binding: record.binding, ended: record.end !== undefined } : feed.find(grant.key);
     return continueWith(located, news);
   };

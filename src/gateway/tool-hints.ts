@@ -14,6 +14,8 @@ const MAX_PAGES = 20;
 const REFRESH_MS = 300_000;
 /** After a failure. */
 const RETRY_MS = 30_000;
+/** After one that may be the instance's alone. */
+const RETRY_SOON_MS = 1_000;
 const MAX_BACKENDS = 1_000;
 const REQUEST_ID = 'mcp-gateway-hints';
 
@@ -60,10 +62,9 @@ export function createToolHints(call: CallUpstream, log: Logger, now: () => numb
         read(theCase, instance, upstreamId)
           .catch((err: unknown) => {
             log.warn({ backend: backend.name, err }, 'tool hints not read');
-            // An instance that has died is replaced by one that answers.
-            if (err instanceof UpstreamUnreachable) return;
-            // Not with every call: a server that refuses the list would get twice the requests.
-            known.set(backend.name, { repeatable: hints?.repeatable ?? new Set(), readAt: now() - REFRESH_MS + RETRY_MS });
+            // Not with every call: a server that refuses the list would get twice the requests. One that has died is soon replaced.
+            const retryMs = err instanceof UpstreamUnreachable ? RETRY_SOON_MS : RETRY_MS;
+            known.set(backend.name, { repeatable: hints?.repeatable ?? new Set(), readAt: now() - REFRESH_MS + retryMs });
           })
           .finally(() => reading.delete(backend.name));
       }

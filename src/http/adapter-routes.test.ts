@@ -9,7 +9,7 @@ const view = (image: string): BackendView => ({
   image,
   health: 'degraded',
   message: '1 of 2 ready',
-  replicas: { desired: 2, ready: 1 },
+  replicas: { desired: 2, ready: 1, updated: 0 },
   sessions: null,
   url: 'http://127.0.0.1:8080/adapters/one/mcp',
   affinity: 'session',
@@ -57,7 +57,7 @@ test('an adapter has the fields of Microsoft’s, and no value of a variable', a
 
 test('its status counts what is ready', async () => {
   const { body } = await ask('/adapters/one/status', { get: async () => view('a:1') });
-  expect(body).toMatchObject({ readyReplicas: 1, availableReplicas: 1, updatedReplicas: 1, image: 'a:1', replicaStatus: 'degraded' });
+  expect(body).toMatchObject({ readyReplicas: 1, availableReplicas: 1, updatedReplicas: 0, image: 'a:1', replicaStatus: 'degraded' });
 });
 
 test.each([

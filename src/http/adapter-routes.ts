@@ -33,8 +33,8 @@ function adapterOf(view: BackendView) {
 export type Adapter = ReturnType<typeof adapterOf>;
 
 function statusOf({ image, health, message, replicas, instances }: BackendView) {
-  const { ready } = replicas;
-  return { readyReplicas: ready, updatedReplicas: ready, availableReplicas: ready, image, replicaStatus: health, message, instances };
+  const { ready, updated } = replicas;
+  return { readyReplicas: ready, updatedReplicas: updated, availableReplicas: ready, image, replicaStatus: health, message, instances };
 }
 
 /** As Microsoft's gateway takes them, which puts a ":" between the two. Programs and URLs have no version. */

@@ -62,7 +62,11 @@ export async function startAdminServer({ listen, metrics, status, ready, control
       ({ status: code, headers, body }) => {
         response.writeHead(code, headers);
         if (typeof body === 'string') response.end(body);
-        else void pipeline(body, response).catch(() => {});
+        else {
+          // Who asks learns that it has begun, although nothing may be said for long.
+          response.flushHeaders();
+          void pipeline(body, response).catch(() => {});
+        }
       },
       () => response.writeHead(500, { 'content-type': 'application/json' }).end('{"error":"Internal error"}'),
     );

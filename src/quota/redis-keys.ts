@@ -11,7 +11,7 @@ function tenantPrefix(tenant: TenantId): string {
 }
 
 export function verdictKey(tenant: TenantId, requestId: string): string {
-  return `${tenantPrefix(tenant)}r:${requestId}`;
+  return `${tenantPrefix(tenant)}v:${requestId}`;
 }
 
 export function leasesKey(tenant: TenantId): string {

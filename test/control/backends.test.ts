@@ -1,6 +1,6 @@
 // `mcp-gateway backends` as administrators run it, against a real gateway: what is well, what is not and why, logs, and a new start.
 
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Adapter } from '../../src/http/adapter-routes.ts';
 import { type Gateway, MAIN, startGateway } from '../harness/gateway.ts';
@@ -22,9 +22,11 @@ interface Outcome {
 
 const environment = () => ({ PATH: process.env['PATH'], HOME: scratch.folder, MCP_GATEWAY_HOME: gateway.home });
 
-function run(...args: readonly string[]): Promise<Outcome> {
+const run = (...args: readonly string[]): Promise<Outcome> => mcpGateway('backends', ...args);
+
+function mcpGateway(...args: readonly string[]): Promise<Outcome> {
   return new Promise((done) => {
-    execFile(process.execPath, [MAIN, 'backends', ...args], { env: environment(), timeout: 30_000 }, (error, stdout, stderr) =>
+    execFile(process.execPath, [MAIN, ...args], { env: environment(), timeout: 30_000 }, (error, stdout, stderr) =>
       done({ code: error === null ? 0 : error.code, stdout, stderr }),
     );
   });
@@ -113,12 +115,31 @@ describe('backends logs', () => {
     expect(last.stdout).toMatch(/^[^\n]+\n$/);
   });
 
+  test('into a pipe that nobody reads is no error', async () => {
+    const command = `"${process.execPath}" "${MAIN}" backends logs counter | true`;
+    const { status, stderr } = spawnSync('sh', ['-c', command], { env: environment(), encoding: 'utf8' });
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('that is followed ends when nobody reads it any more', async () => {
+    const command = `"${process.execPath}" "${MAIN}" backends logs counter --follow | head -n 1`;
+    const following = spawn('sh', ['-c', command], { env: environment() });
+    const ended = new Promise((resolve) => following.once('exit', resolve));
+    let over = false;
+    void ended.then(() => {
+      over = true;
+    });
+    // Whoever has gone is noticed with the next line.
+    await waitFor('the end', async () => over || ((await run('restart', 'counter')).code !== 0 && over));
+    expect(await ended).toBe(0);
+  });
+
   test.each([
-    [['counter', '--instance', '7'], 'counter has 2 instances'],
-    [['far'], 'far runs elsewhere: its log is there'],
-    [['nobody'], 'there is no backend nobody'],
+    [['counter', '--instance', '999'], expect.stringMatching(/^mcp-gateway: counter has \d+ instances\n$/)],
+    [['far'], 'mcp-gateway: far runs elsewhere: its log is there\n'],
+    [['nobody'], 'mcp-gateway: there is no backend nobody\n'],
   ])('%j: says why not', async (args, why) => {
-    expect(await run('logs', ...args)).toEqual({ code: 1, stdout: '', stderr: `mcp-gateway: ${why}\n` });
+    expect(await run('logs', ...args)).toEqual({ code: 1, stdout: '', stderr: why });
   });
 
   test('goes on with what is written, until it is stopped', async () => {
@@ -164,6 +185,27 @@ describe('backends restart', () => {
     ['nobody', 'there is no backend nobody'],
   ])('%s: says why not', async (name, why) => {
     expect(await run('restart', name)).toEqual({ code: 1, stdout: '', stderr: `mcp-gateway: ${why}\n` });
+  });
+});
+
+describe('client-config', () => {
+  test('prints what a client reads, and nothing else', async () => {
+    const { code, stdout, stderr } = await mcpGateway('client-config', 'vscode', 'counter');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ servers: { counter: { type: 'http', url: gateway.backendUrl('counter') } } });
+    expect(stderr).toBe('this belongs into .vscode/mcp.json\n');
+    const all = await mcpGateway('client-config', 'cursor');
+    expect(Object.keys((JSON.parse(all.stdout) as { mcpServers: object }).mcpServers)).toEqual(['counter', 'far', 'image', 'unwell']);
+  });
+
+  test('clients and backends that nobody knows are errors', async () => {
+    expect(await mcpGateway('client-config', 'cursor', 'nobody')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'mcp-gateway: there is no backend nobody: see mcp-gateway backends list\n',
+    });
+    const { code, stderr } = await mcpGateway('client-config', 'emacs');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('claude-code, claude-desktop, cline')]);
   });
 });
 

@@ -87,7 +87,7 @@ const expectExact = (counts: Readonly<Record<string, number>>, limit: number): v
   expect(ok + unavailable, JSON.stringify(counts)).toBeGreaterThanOrEqual(limit);
   if (unavailable === 0) expect(ok).toBe(limit);
 };
-const isClaimOf = (tenant: string) => (command: RedisCommand) => command.args.some((arg) => arg.startsWith(`mcp:q:{${tenant}}:r:`));
+const isClaimOf = (tenant: string) => (command: RedisCommand) => command.args.some((arg) => arg.startsWith(`mcp:q:{${tenant}}:v:`));
 
 describe('one limit among ten sidecars', () => {
   test('admits exactly so many, however they come', async () => {

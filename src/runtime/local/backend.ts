@@ -9,13 +9,14 @@ import { processKey, whyNotHere } from './command.ts';
 import { createLogFile, type LogFile } from './log-file.ts';
 import { createReplica, type InstanceStatus, type Replica, type ReplicaShared } from './replica.ts';
 
-/** How a backend is doing, for people. `desired` and `ready` count instances. `message`: what is under way or wrong, or empty. */
+/** How a backend is doing, for people. `desired`, `ready` and `updated` (ready, and as declared now) count instances. `message`: what is under way or wrong, or empty. */
 export interface BackendStatus {
   readonly name: string;
   /** The image as declared, or the URL. */
   readonly image: string;
   readonly desired: number;
   readonly ready: number;
+  readonly updated: number;
   readonly instances: readonly InstanceStatus[];
   readonly message: string;
 }
@@ -193,7 +194,8 @@ export function createProcessBackend(first: BackendResource, surroundings: Backe
       const instances = replicas.map((replica) => replica.status());
       const ready = instances.filter(({ state }) => state === 'ready').length;
       const image = declared.spec.image?.text ?? '';
-      return { name: first.name, image, desired: declared.spec.replicas, ready, instances, message: message() };
+      const updated = wanted.filter(isReady).length;
+      return { name: first.name, image, desired: declared.spec.replicas, ready, updated, instances, message: message() };
     },
     restart() {
       if (running === undefined || stopped) {

@@ -213,7 +213,7 @@ export function createRemoteBackend(first: BackendResource, options: RemoteOptio
       const lastError = secretProblem() ?? addressProblem ?? probeProblem;
       const instance = { id: instanceId(), pid: undefined, address: address(), state, restarts: 0, since, lastError, log: '' };
       const message = ready === 1 ? '' : (lastError ?? 'not asked yet');
-      return { name: first.name, image: declared.spec.url ?? '', desired: 1, ready, instances: [instance], message };
+      return { name: first.name, image: declared.spec.url ?? '', desired: 1, ready, updated: ready, instances: [instance], message };
     },
     // Somebody else runs it.
     restart: () => false,
