@@ -1,6 +1,6 @@
-// Ends a test run with one plain line, `N passed, N failed`, for people and programs that read only the last one.
+// Ends a test run with one plain line, `N passed, N failed`, for people and programs that read only the last one; names what passed only at the second try.
 
-import type { Reporter, SerializedError, TestModule } from 'vitest/node';
+import type { Reporter, SerializedError, TestCase, TestModule } from 'vitest/node';
 
 /** Counts tests; a file that could not be loaded, a failed hook of a file and an error outside of tests count as one failure each. */
 export default class ClosingLine implements Reporter {
@@ -31,8 +31,14 @@ export default class ClosingLine implements Reporter {
         if (state === 'passed') this.#passed += 1;
         else if (state === 'failed') failedTests += 1;
         else this.#skipped += 1;
+        if (test.diagnostic()?.flaky) process.stdout.write(`\n${secondTry(module, test)}\n`);
       }
       this.#failed += failedTests === 0 && module.state() === 'failed' ? 1 : failedTests;
     }
   }
+}
+
+function secondTry({ relativeModuleId }: TestModule, test: TestCase): string {
+  const [first] = test.result().errors ?? [];
+  return `passed at the second try only: ${relativeModuleId} > ${test.fullName}\n  the first: ${first?.message ?? 'no message'}`;
 }
