@@ -158,10 +158,10 @@ describe('what was lent is given back', () => {
 });
 
 describe('sessions in use', () => {
-  beforeEach(() => void vi.useFakeTimers());
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }));
   afterEach(() => void vi.useRealTimers());
 
-  test('are reported together, once each', () => {
+  test('are reported together, once each, when what was said before is read', async () => {
     const limits = notedLimits();
     const admissions = createAdmissions(limits, { isOver: (session) => session === 'over' });
     const used = (key: string, sessions: number | undefined, { method = 'POST', idleTimeoutMs = 60_000 } = {}) =>
@@ -179,6 +179,8 @@ describe('sessions in use', () => {
     used('free', undefined);
     expect(limits.kept).toEqual([]);
     vi.advanceTimersByTime(5_000);
+    expect(limits.kept).toEqual([]);
+    for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(limits.kept).toEqual([
       { tenant: 'red', session: 'a', idleMs: 55_000 },
       { tenant: 'red', session: 'b', idleMs: 55_000 },

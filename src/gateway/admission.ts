@@ -42,6 +42,7 @@ export interface AdmissionsOptions {
 export function createAdmissions(limits: Limits, { isOver = () => false, now = Date.now }: AdmissionsOptions = {}): Admissions {
   let used = new Map<SessionKey, SlotUse & { readonly at: number }>();
   let timer: NodeJS.Timeout | undefined;
+  // Two turns after its time: after a stall of this process timers come first, and what was said meanwhile of ended sessions is not read yet.
   const report = (): void => {
     clearTimeout(timer);
     timer = undefined;
@@ -127,7 +128,7 @@ export function createAdmissions(limits: Limits, { isOver = () => false, now = D
       if (policy?.limits.sessions === undefined || request.method === 'DELETE') return;
       used.set(session, { tenant: policy.name, session, idleMs: backend.sessions.idleTimeoutMs, at: now() });
       if (used.size >= MAX_COLLECTED) report();
-      else timer ??= setTimeout(report, REPORT_MS);
+      else timer ??= setTimeout(() => setImmediate(() => setImmediate(report)), REPORT_MS);
     },
     sessionEnded({ caller: { policy } }, session) {
       if (policy?.limits.sessions !== undefined) limits.releaseSlot(policy.name, session);
