@@ -58,6 +58,16 @@ it('waits while nobody can be told, and tells first what had failed', async () =
   expect(lost).toBe(0);
 });
 
+it('does not say again that something goes on: it may have ended meanwhile', async () => {
+  failing = true;
+  queue.push({ kind: 'prolong', tenant, requestId: 'a' });
+  push('b');
+  await eventually(() => expect(errors).toBe(1));
+  failing = false;
+  queue.resume();
+  await eventually(() => expect(told).toEqual([['a', 'b'], ['b']]));
+});
+
 it('gives up what fails twice', async () => {
   failing = true;
   push('a');

@@ -46,7 +46,7 @@ export function createChangeQueue({ apply, isPaused, onError, onLost, maxWaiting
   const send = ({ changes, again }: Batch): Promise<void> =>
     within(apply(changes), APPLY_TIMEOUT_MS).catch((error: unknown) => {
       if (again) onLost(changes.length);
-      else failed = limit([...failed, ...changes]);
+      else failed = limit([...failed, ...changes.filter(staysTrue)]);
       onError(error as Error);
     });
 
@@ -98,6 +98,11 @@ export function createChangeQueue({ apply, isPaused, onError, onLost, maxWaiting
       closed = true;
     },
   };
+}
+
+/** What is told again may come after what happened later: that something goes on is not true for ever, and is said again by itself. */
+function staysTrue({ kind }: Change): boolean {
+  return kind !== 'prolong' && kind !== 'keep';
 }
 
 function inBatches(changes: readonly Change[]): (readonly Change[])[] {
