@@ -25,9 +25,6 @@ export default defineConfig({
           globalSetup: 'test/setup/set-up.ts',
           // Each of these files runs an Envoy and several servers: more at once would measure the machine, not the gateway.
           maxWorkers: 2,
-          // The machine may be somebody else's for seconds, which real processes with real time limits cannot but notice. Whatever needs the
-          // second try is named before the summary, and is to be looked into: a second failure is a failure.
-          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },

@@ -11,6 +11,8 @@ import { type AnswerWellKnown, WELL_KNOWN_PREFLIGHT } from './well-known.ts';
 
 /** Envoy replays at most 1 MiB; a little more is read so that its own limit decides. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** Envoy asks another sidecar when one cannot be reached, but this is the answer: a 404 of ours must not be taken for one of an instance. */
+const FINAL = ['x-envoy-ratelimited', 'true'] as const;
 
 export interface SidecarServerOptions {
   readonly socket: string;
@@ -35,7 +37,8 @@ export async function startSidecarServer({
     if (isRetry(request)) {
       const gone = new AbortController();
       response.on('close', () => gone.abort(new Error('the client has gone')));
-      return answerRetry(request, await readBody(request), gone.signal);
+      const said = await answerRetry(request, await readBody(request), gone.signal);
+      return { ...said, headers: [...said.headers, FINAL] };
     }
     const path = (request.url ?? '').split('?')[0] ?? '';
     if (path === '/readyz') return readiness(ready());

@@ -1,6 +1,9 @@
 // A lost session is opened again without its client noticing: one case per rule of recovery.
 
 import { createHash, randomBytes } from 'node:crypto';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { CallFailed, openSession, type Session, type ToolReport } from '../harness/mcp-http.ts';
@@ -42,6 +45,15 @@ afterAll(async () => {
   await gateway?.stop();
   scratch.remove();
 });
+
+/** How often Envoy has tried again, over all backends. */
+async function retries(): Promise<number> {
+  const path = '/stats?filter=pods-then-recovery.upstream_rq_retry$';
+  const stats = await new Promise<string>((resolve, reject) => {
+    get({ socketPath: join(gateway.home, 'run', 'envoy.sock'), path, agent: false }, (answer) => resolve(text(answer))).on('error', reject);
+  });
+  return Number(/: (\d+)$/.exec(stats.trim())?.[1]);
+}
 
 let lastName = 0;
 
@@ -191,6 +203,16 @@ describe('a killed process', () => {
 });
 
 describe('a process that lives on but lost its sessions', () => {
+  test('with recovery: fail: what recovery says is not asked for twice, and how Envoy is told so is not for clients', async () => {
+    const session = await open('failing');
+    await forget('failing', (await session.call('whoami')).pid);
+    const before = await retries();
+    const { answer } = await failed(session.call('whoami'));
+    expect(answer.status).toBe(404);
+    expect((await retries()) - before).toBe(1);
+    expect([...answer.headers.keys()].filter((name) => name.startsWith('x-'))).toEqual([]);
+  });
+
   test('recovers on the same port; every session once', async () => {
     await waitForReplicas(gateway.backendUrl('solo'), 1);
     const sessions = await Promise.all(Array.from({ length: 10 }, () => open('solo')));

@@ -4,8 +4,10 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { runLoad } from '../harness/load.ts';
 import { openSession, type post, type Session } from '../harness/mcp-http.ts';
-import { serverBackend } from '../harness/resource.ts';
+import { killAndWait } from '../harness/processes.ts';
+import { backend, serverBackend } from '../harness/resource.ts';
 import { createScratch } from '../harness/scratch.ts';
+import { startServer } from '../harness/server-process.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
 const IN_FLIGHT = 16;
@@ -120,4 +122,23 @@ describe('two sidecars', () => {
       await waitFor('two sidecars again', () => running.sidecarPids().length === 2, { timeoutMs: 30_000 });
     },
   );
+});
+
+test('a sidecar dies together with the server: another one recovers the sessions', { timeout: 240_000 }, async () => {
+  // Nobody tells the gateway that a server elsewhere is gone: every session meets the refused connection.
+  let server = await startServer('counter-server', { COUNTER_JSON: '1' });
+  try {
+    const running = await startGateway({ workers: 3, resources: [backend('far', { url: server.url })] });
+    gateway = running;
+    const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => openSession(running.backendUrl('far'))));
+    for (let round = 0; round < 3; round += 1) {
+      await Promise.all([killAndWait(running.sidecarPids()[0] as number), killAndWait(server.pid)]);
+      const answers = Promise.all(sessions.map((session, index) => session.send(call(round * SESSIONS + index, 'get'))));
+      server = await startServer('counter-server', { COUNTER_JSON: '1', PORT: new URL(server.url).port });
+      expect((await answers).map(outcome)).toEqual(sessions.map(() => 'result'));
+      await waitFor('three sidecars again', () => running.sidecarPids().length === 3, { timeoutMs: 30_000 });
+    }
+  } finally {
+    await server.stop();
+  }
 });
