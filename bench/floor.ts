@@ -53,7 +53,14 @@ export async function startFloor({ binary, folder, dist, pods, settings }: Floor
         binary,
         folder,
         threads: settings.envoyThreads,
-        bootstrap: (adminSocket) => renderBootstrap({ listen: { host: '127.0.0.1', port: 0 }, adminSocket, sidecars: sockets }),
+        bootstrap: (adminSocket) =>
+          renderBootstrap({
+            listen: { host: '127.0.0.1', port: 0 },
+            adminSocket,
+            sidecars: sockets,
+            // Nobody asks for it.
+            control: join(folder, 'control.sock'),
+          }),
       },
       signal,
     );

@@ -36,6 +36,7 @@ async function validate(file: string): Promise<void> {
 const options = (over: Partial<BootstrapOptions> = {}): BootstrapOptions => ({
   listen: { host: '127.0.0.1', port: 0 },
   adminSocket: join(folder, 'admin.sock'),
+  control: join(folder, 'control.sock'),
   sidecars: [
     { grpc: join(folder, '0.sock'), http: join(folder, '0-http.sock') },
     { grpc: join(folder, '1.sock'), http: join(folder, '1-http.sock') },

@@ -1,41 +1,107 @@
-// Puts the use cases of control together, and the routes of the admin address on top of them.
+// Puts the use cases of control together, and the REST interface on top of them: at the admin address, and on the gateway's own URL.
 
+import { isIP } from 'node:net';
 import type { Logger } from 'pino';
+import type { Registry as MetricsRegistry } from 'prom-client';
+import { type AdminServer, type AdminServerOptions, startAdminServer } from '../api/admin-server.ts';
+import { startControlServer } from '../api/control-server.ts';
+import { createRest } from '../api/rest.ts';
+import type { Settings } from '../config/settings.ts';
 import { type BackendControlDependencies, createBackendControl } from '../control/backends.ts';
 import { loadOrCreateToken } from '../control/control-token.ts';
 import { createFreeing } from '../control/freeing.ts';
+import { createImagePolicy } from '../control/image-policy.ts';
 import { createSessionControl, type SessionControlDependencies } from '../control/sessions.ts';
 import { createTenantControl } from '../control/tenants.ts';
+import { createAddressRules } from '../core/address-rules.ts';
 import { tenantWindows } from '../gateway/claim.ts';
 import { type EndUpstreamDependencies, endUpstream } from '../gateway/end-upstream.ts';
-import { type ControlRoutes, createControlRoutes } from '../http/admin-control.ts';
+import type { PublicUrlRules } from '../gateway/public-url.ts';
 import type { Limits } from '../quota/limits.ts';
 import type { LocalRuntime } from '../runtime/local/runtime.ts';
+import { createClosers } from './closers.ts';
+import { createControlIdentity } from './control-identity.ts';
+import type { Declared } from './declared.ts';
+import type { Home } from './home.ts';
+import { openIdentity } from './identity.ts';
+import { servedHosts } from './sidecar-options.ts';
 
 export interface ControlOptions
   extends EndUpstreamDependencies,
     Pick<SessionControlDependencies, 'store' | 'audit'>,
-    Pick<BackendControlDependencies, 'declared' | 'countByInstance' | 'baseUrl'> {
-  /** Made when there is none. */
-  readonly tokenFile: string;
+    Pick<BackendControlDependencies, 'countByInstance' | 'baseUrl'> {
+  readonly settings: Settings;
+  readonly home: Pick<Home, 'token' | 'control'>;
+  readonly declared: Declared;
   readonly limits: Pick<Limits, 'usage' | 'releaseSlot'>;
   readonly runtime: Pick<LocalRuntime, 'status' | 'restart'>;
+  /** The port of the listener, once it is known. */
+  readonly ownPort: PublicUrlRules['ownPort'];
+  readonly metrics: MetricsRegistry;
   readonly log: Logger;
 }
 
 export interface Control {
-  readonly routes: ControlRoutes;
-  close(): void;
+  /** @throws Error with one line when the address is taken. */
+  serveAdmin(options: Omit<AdminServerOptions, 'rest' | 'token' | 'log'>): Promise<AdminServer>;
+  close(): Promise<void>;
 }
 
-/** @throws Error with one line when the token cannot be read or made. */
+/** Serves the control socket. @throws Error with one line when the token cannot be read or made. */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { tokenFile, store, limits, audit, log, runtime, declared, countByInstance, baseUrl, ...upstream } = options;
-  const token = await loadOrCreateToken(tokenFile);
+  const { settings, home, declared, store, limits, audit, log, runtime, countByInstance, baseUrl, ownPort, metrics, ...upstream } = options;
+  const { registry } = declared;
+  const closers = createClosers();
+  const token = await loadOrCreateToken(home.token);
   const freeing = createFreeing({ store, limits, endUpstream: (record, signal) => endUpstream(record, { ...upstream, log }, signal), log });
-  const sessions = createSessionControl({ store, freeing, audit });
-  const tenants = createTenantControl({ directory: upstream.directory, limits, windowsOf: tenantWindows });
-  const { status, restart } = runtime;
-  const backends = createBackendControl({ declared, status, restart, countByInstance, baseUrl, audit });
-  return { routes: createControlRoutes({ token, sessions, tenants, backends }), close: freeing.close };
+  closers.add(() => freeing.close());
+  const backends = createBackendControl({
+    declared: declared.backends,
+    registry,
+    imagePolicy: createImagePolicy(settings.allowedImages),
+    urlRefusal: createUrlRefusal(settings.urlAllowList),
+    status: runtime.status,
+    restart: runtime.restart,
+    countByInstance,
+    baseUrl,
+    audit,
+  });
+  const rest = createRest({
+    backends,
+    sessions: createSessionControl({ store, freeing, audit }),
+    tenants: createTenantControl({
+      directory: upstream.directory,
+      declared: declared.tenants,
+      registry,
+      limits,
+      windowsOf: tenantWindows,
+      audit,
+    }),
+  });
+  const publicUrl: PublicUrlRules = {
+    publicUrl: settings.publicUrl,
+    trustForwardedHost: settings.trustedProxies > 0,
+    ownPort,
+    namedPorts: new Set(servedHosts(settings).filter((host) => /:\d+$/.test(host))),
+  };
+  const { issuers, adminRoles, operatorRoles, viewerRoles } = settings;
+  const identity = openIdentity({ issuers, adminRoles, tenantless: [...operatorRoles, ...viewerRoles], publicUrl, registry: metrics, log });
+  closers.add(() => identity.close());
+  const authenticate = createControlIdentity({ settings, identify: identity.identify, directory: upstream.directory, publicUrl, token });
+  const server = await startControlServer({ socket: home.control, rest, authenticate, log });
+  closers.add(() => server.close());
+  return { serveAdmin: (where) => startAdminServer({ ...where, rest, token, log }), close: closers.close };
+}
+
+/** Why a URL may not be registered. Names are resolved, and their addresses judged, whenever their server is called. */
+function createUrlRefusal(allow: readonly string[]): BackendControlDependencies['urlRefusal'] {
+  const rules = createAddressRules({ allow });
+  return (url) => {
+    if (!URL.canParse(url)) return undefined;
+    const { hostname } = new URL(url);
+    const bare = hostname.replace(/^\[|\]$/g, '');
+    const address = isIP(bare) ? bare : /^(.*\.)?localhost\.?$/i.test(bare) ? '127.0.0.1' : undefined;
+    const problem = address && rules.refusal(address, hostname);
+    return problem && `${bare} ${problem}: an administrator of the gateway may list it in urlAllowList (MCP_GATEWAY_URL_ALLOW_LIST)`;
+  };
 }

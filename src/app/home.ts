@@ -15,6 +15,10 @@ export interface Home {
   /** The control token's file. */
   readonly token: string;
   readonly link: string;
+  /** Where Envoy brings requests for the REST interface. */
+  readonly control: string;
+  /** What was declared by API. */
+  readonly registry: string;
   readonly envoyAdmin: string;
   readonly envoyConfig: string;
   /** Where the record of Envoy's and the sidecars' processes lies; the servers' own is in the home itself. */
@@ -54,6 +58,8 @@ export async function openHome(path: string, workers: number): Promise<Home> {
     logs: join(path, 'logs'),
     token: join(path, 'token'),
     link: join(run, 'link.sock'),
+    control: join(run, 'control.sock'),
+    registry: join(path, 'registry'),
     envoyAdmin: join(run, 'envoy.sock'),
     envoyConfig: join(run, 'envoy.json'),
     gatewayProcesses,

@@ -10,12 +10,17 @@ import { createTokenVerifier } from '../identity/token-verifier.ts';
 export interface IdentityOptions {
   readonly issuers: readonly IssuerSpec[];
   readonly adminRoles: readonly string[];
+  /** Roles whose holders need no tenant. Default: none but administrators. */
+  readonly tenantless?: readonly string[];
   readonly publicUrl: PublicUrlRules;
   readonly registry: Registry;
   readonly log: Logger;
 }
 
-export function openIdentity({ issuers, adminRoles, publicUrl, registry, log }: IdentityOptions): { identify: Identify; close(): void } {
+export function openIdentity({ issuers, adminRoles, tenantless = [], publicUrl, registry, log }: IdentityOptions): {
+  identify: Identify;
+  close(): void;
+} {
   if (issuers.length === 0) return { identify: createLocalIdentify(), close() {} };
   const fetches = new Counter({
     name: 'mcp_issuer_fetches_total',
@@ -25,7 +30,7 @@ export function openIdentity({ issuers, adminRoles, publicUrl, registry, log }: 
   });
   const verifier = createTokenVerifier({ issuers, log, onFetch: (issuer, outcome) => fetches.inc({ issuer, outcome }) });
   return {
-    identify: createIdentify({ verifier, adminRoles: new Set(adminRoles), publicUrl, log }),
+    identify: createIdentify({ verifier, adminRoles: new Set(adminRoles), tenantless: new Set(tenantless), publicUrl, log }),
     close: () => verifier.close(),
   };
 }

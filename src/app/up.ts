@@ -5,9 +5,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { ResourceSet } from '../config/resource-files.ts';
-import { watchResources } from '../config/resource-watch.ts';
-import { formatProblem } from '../config/resources.ts';
 import type { Settings } from '../config/settings.ts';
 import { formatAddress } from '../config/settings-parsers.ts';
 import { limited } from '../core/within.ts';
@@ -15,19 +12,18 @@ import { createDirectory } from '../directory/directory.ts';
 import { findEnvoy } from '../envoy/binary.ts';
 import { sweepIdleSessions } from '../gateway/idle-sessions.ts';
 import { loopbackHosts } from '../gateway/shape.ts';
-import { startAdminServer } from '../http/admin-server.ts';
 import { createUpstreamClient } from '../http/upstream-client.ts';
 import { createChildrenFile } from '../runtime/local/children-file.ts';
 import { inheritedEnvironment } from '../runtime/local/environment.ts';
 import { createLogFile } from '../runtime/local/log-file.ts';
 import { createLocalRuntime } from '../runtime/local/runtime.ts';
-import { toTenantPolicy } from '../runtime/policy.ts';
 import { loadOrCreateRing, loadRing } from '../session/key-file.ts';
 import { createAudit } from '../telemetry/audit.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { readTraceSettings, traceEnvironment } from '../telemetry/trace-settings.ts';
 import { createClosers } from './closers.ts';
 import { openControl } from './control.ts';
+import { openDeclared } from './declared.ts';
 import { startEnvoy } from './envoy-runner.ts';
 import { openHome } from './home.ts';
 import { startLinkServer } from './link-server.ts';
@@ -110,22 +106,15 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       onProgress: ({ image, phase }) => out.progress({ step: image, state: PHASES[phase], detail: phase }),
     });
     closers.add(() => runtime.close());
-    let declared: ResourceSet['backends'] = [];
-    const applyResources = (set: ResourceSet): void => {
-      declared = set.backends;
-      directory.putTenants(set.tenants.map(toTenantPolicy));
-      runtime.apply(set);
-    };
-    const resources = await watchResources({
+    const declared = await openDeclared({
       folder: settings.resources,
-      onChange: (set) => {
-        for (const problem of set.problems) log.error({ problem: formatProblem(problem) }, 'resource refused');
-        applyResources(set);
-      },
+      registered: home.registry,
+      directory,
+      runtime,
+      log,
+      onProblem: (problem) => out.progress({ step: 'resources', state: 'fail', detail: problem }),
     });
-    closers.add(() => resources.close());
-    for (const problem of resources.initial.problems) out.progress({ step: 'resources', state: 'fail', detail: formatProblem(problem) });
-    applyResources(resources.initial);
+    closers.add(() => declared.close());
 
     out.progress({ step: 'Envoy', state: 'start' });
     const envoyBinary = await findEnvoy({
@@ -187,6 +176,27 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       announceReady();
     });
 
+    let address = settings.listen;
+    const baseUrl = (): string => settings.publicUrl ?? `http://${formatAddress(address)}`;
+    const control = await openControl({
+      settings,
+      home,
+      declared,
+      store,
+      limits,
+      directory,
+      call: upstream.call,
+      authority,
+      runtime,
+      countByInstance: state.countByInstance,
+      baseUrl,
+      ownPort: () => address.port,
+      metrics: registry,
+      audit: audit.record,
+      log,
+    });
+    closers.add(() => control.close());
+
     const envoy = await startEnvoy(
       {
         binary: envoyBinary.file,
@@ -197,6 +207,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
           trustedProxies: settings.trustedProxies,
           adminSocket: home.envoyAdmin,
           sidecars,
+          control: home.control,
           caFile: env['SSL_CERT_FILE'],
           tracing: traces.settings,
         },
@@ -209,7 +220,8 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       },
       signal,
     );
-    link.publishPort(envoy.address.port);
+    address = envoy.address;
+    link.publishPort(address.port);
     closers.add(() => envoy.stop());
     closers.add(() => envoy.drain(hurry));
     out.progress({ step: 'Envoy', state: 'done', detail: envoyBinary.version });
@@ -227,25 +239,8 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
         this.set(total);
       },
     });
-    const url = settings.publicUrl ?? `http://${formatAddress(envoy.address)}`;
-    const control = await openControl({
-      tokenFile: home.token,
-      store,
-      limits,
-      directory,
-      call: upstream.call,
-      authority,
-      declared: () => declared,
-      runtime,
-      countByInstance: state.countByInstance,
-      baseUrl: () => url,
-      audit: audit.record,
-      log,
-    });
-    closers.add(() => control.close());
-    const admin = await startAdminServer({
+    const admin = await control.serveAdmin({
       listen: settings.admin,
-      control: control.routes,
       ready: () => link.ready().size > 0,
       status: () => ({ sidecars: running.map((sidecar) => sidecar.pid()), envoy: envoy.pid(), backends: runtime.status() }),
       metrics: async () => {
@@ -255,6 +250,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     });
     closers.add(() => admin.close());
 
+    const url = baseUrl();
     const adminUrl = `http://${formatAddress(admin.address)}`;
     await home.announce({ url, admin: adminUrl });
     closers.add(() => home.forget());

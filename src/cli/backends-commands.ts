@@ -1,7 +1,7 @@
 // `mcp-gateway backends`: shows the backends of a running gateway and what they say, and gives them a new start.
 
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Adapter } from '../http/adapter-routes.ts';
+import type { Adapter } from '../api/adapter-operations.ts';
 import type { CliContext } from './program.ts';
 import { addHomeOptions, settingsOf } from './settings-options.ts';
 import { listenForStop } from './stop-signals.ts';

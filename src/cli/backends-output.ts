@@ -1,6 +1,6 @@
 // Backends as `mcp-gateway backends` shows them.
 
-import type { Adapter } from '../http/adapter-routes.ts';
+import type { Adapter } from '../api/adapter-operations.ts';
 import { printable, table } from './table.ts';
 import { ago } from './times.ts';
 
@@ -17,7 +17,7 @@ export function backendTable(backends: readonly Adapter[]): string {
 
 /** `now`: milliseconds since 1970. */
 export function backendPage(backend: Adapter, now: number): string {
-  const { name, health, message, image, url, affinity, transport, access, sessionRules, args, env, creator, source, instances } = backend;
+  const { name, health, message, image, url, affinity, transport, access, sessionRules, args, env, createdBy, source, instances } = backend;
   const { recovery, idleTimeout, maxAge } = sessionRules;
   const facts = [
     ['health', message === '' ? health : `${health}: ${message}`],
@@ -32,7 +32,7 @@ export function backendPage(backend: Adapter, now: number): string {
     ['sessions', `recovery ${recovery}, idle timeout ${idleTimeout}, at most ${maxAge}`],
     ['access', !access ? 'administrators; without issuers everyone on this machine' : accessText(access)],
     ['declared in', source],
-    ...(creator === null ? [] : [['created by', creator]]),
+    ...(createdBy === null ? [] : [['created by', createdBy]]),
   ];
   const rows = instances.map(({ id, state, pid, address, restarts, since, error, sessions }, n) => [
     ...[String(n), id ?? '-', state, pid === null ? '-' : String(pid), address ?? '-', sessions === null ? '-' : String(sessions)],

@@ -1,7 +1,7 @@
 // `mcp-gateway client-config`: what to write into the configuration of an MCP client.
 
 import { Argument, type Command } from 'commander';
-import type { Adapter } from '../http/adapter-routes.ts';
+import type { Adapter } from '../api/adapter-operations.ts';
 import { CLIENTS, type ClientName, clientConfig } from './client-config.ts';
 import type { CliContext } from './program.ts';
 import { addHomeOptions, settingsOf } from './settings-options.ts';

@@ -1,7 +1,7 @@
 // `mcp-gateway tenants`: shows the tenants of a running gateway, and how much of their limits is used.
 
 import type { Command } from 'commander';
-import type { TenantDetail, TenantSummary } from '../control/tenants.ts';
+import type { TenantDetail, TenantSummary } from '../control/tenant-view.ts';
 import type { CliContext } from './program.ts';
 import { addHomeOptions, settingsOf } from './settings-options.ts';
 

@@ -1,7 +1,7 @@
 // Tenants as text: what is declared, what is used, and what is not known.
 
 import { expect, test } from 'vitest';
-import type { TenantDetail } from '../control/tenants.ts';
+import type { TenantDetail } from '../control/tenant-view.ts';
 import type { TenantId } from '../core/ids.ts';
 import { tenantPage, tenantTable } from './tenants-output.ts';
 
@@ -20,6 +20,9 @@ const tenant: TenantDetail = {
   ],
   limits: { sessions: 200, concurrentRequests: null },
   use: { sessions: 3, concurrentRequests: null },
+  audit: { arguments: false },
+  source: '/r/red.yaml',
+  revision: 'r1',
   onOutage: 'allow-local',
 };
 

@@ -1,6 +1,6 @@
 // Tenants as `mcp-gateway tenants` shows them.
 
-import type { TenantDetail, TenantSummary } from '../control/tenants.ts';
+import type { TenantDetail, TenantSummary } from '../control/tenant-view.ts';
 import { printable, table } from './table.ts';
 import { inTime } from './times.ts';
 

@@ -76,7 +76,8 @@ const healthCheck = z
     }
   });
 
-const shape = z.strictObject({
+/** The fields of a backend's `spec`, one by one: what they take and what is assumed for them. */
+export const backendFields = z.strictObject({
   image: imageSchema.optional(),
   url: remoteUrl.optional(),
   upstreamAuth: upstreamAuthSchema.optional(),
@@ -115,7 +116,7 @@ const shape = z.strictObject({
 });
 
 /** A validated backend specification with every default filled in; durations in milliseconds, the image parsed. */
-export type BackendSpec = z.output<typeof shape>;
+export type BackendSpec = z.output<typeof backendFields>;
 export type EnvVariable = BackendSpec['env'][number];
 export type HealthCheck = NonNullable<BackendSpec['healthCheck']>;
 
@@ -124,7 +125,7 @@ export type HealthCheck = NonNullable<BackendSpec['healthCheck']>;
  * every error inside the fields instead of after those are mended.
  */
 export const backendSpec = z.unknown().transform((input, context): BackendSpec => {
-  const parsed = shape.safeParse(input);
+  const parsed = backendFields.safeParse(input);
   const issues = [...(parsed.success ? [] : parsed.error.issues)];
   for (const issue of issues) {
     // biome-ignore lint/suspicious/noExplicitAny: zod's own issue goes through unchanged; its raw and final types differ.

@@ -30,6 +30,8 @@ export interface TenantResource {
   readonly name: TenantId;
   readonly file: string;
   readonly spec: TenantSpec;
+  /** Default: `file`. */
+  readonly origin?: 'file' | 'api';
 }
 
 export type Resource = BackendResource | TenantResource;

@@ -51,7 +51,7 @@ export const settingsTable = {
     flag: '--admin',
     placeholder: 'HOST:PORT',
     fallback: '127.0.0.1:8081',
-    doc: 'Where `/metrics`, `/status` and, with the token of `<home>/token`, `/adapters`, `/sessions` and `/tenants` are served (port 0 picks a free one). Must be a loopback address.',
+    doc: 'Where `/metrics`, `/status` and, with the token of `<home>/token`, `/adapters`, `/sessions`, `/tenants` and `/openapi.json` are served (port 0 picks a free one). Must be a loopback address.',
     parse: listenAddress,
   }),
   home: setting({
@@ -131,7 +131,25 @@ export const settingsTable = {
   adminRoles: setting({
     env: 'MCP_GATEWAY_ADMIN_ROLES',
     fallback: 'mcp.admin',
-    doc: 'Roles whose holders may use every backend.',
+    doc: 'Roles whose holders may use every backend, and change backends, tenants and sessions.',
+    parse: list(text),
+  }),
+  operatorRoles: setting({
+    env: 'MCP_GATEWAY_OPERATOR_ROLES',
+    fallback: 'mcp.operator',
+    doc: 'Roles whose holders may register and change backends by API, and end sessions.',
+    parse: list(text),
+  }),
+  viewerRoles: setting({
+    env: 'MCP_GATEWAY_VIEWER_ROLES',
+    fallback: 'mcp.viewer',
+    doc: 'Roles whose holders may look at backends, tenants and sessions by API.',
+    parse: list(text),
+  }),
+  allowedImages: setting({
+    env: 'MCP_GATEWAY_ALLOWED_IMAGES',
+    fallback: '',
+    doc: 'Images that may be registered by API: names without a version (`npm:@acme/server`, `ghcr.io/acme/server`), or namespaces with a slash at their end (`npm:@acme/`, `ghcr.io/acme/`). None: only URLs may be registered. Programs of this machine never may.',
     parse: list(text),
   }),
   redisUrl: optional({

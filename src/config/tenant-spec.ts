@@ -7,7 +7,8 @@ import { duration } from './durations.ts';
 const MAX_LIST = 256;
 const text = z.string().min(1).max(1024);
 
-const quota = z.strictObject({
+/** The fields of one quota. */
+export const quotaFields = z.strictObject({
   requests: z.int().min(0),
   per: duration({ minMs: 1000 }),
   scope: z.enum(['tenant', 'subject']).default('tenant'),
@@ -17,7 +18,7 @@ const quota = z.strictObject({
 });
 
 /** Two that differ in their limit alone would be one counter, charged twice. */
-function refuseTwins(quotas: readonly z.output<typeof quota>[], context: z.RefinementCtx): void {
+function refuseTwins(quotas: readonly z.output<typeof quotaFields>[], context: z.RefinementCtx): void {
   const seen = new Map<string, number>();
   for (const [at, { requests: _, ...same }] of quotas.entries()) {
     const key = JSON.stringify([same.per, same.scope, same.backend, same.tool, same.countAll]);
@@ -37,7 +38,7 @@ export const tenantSpec = z.strictObject({
     // Without entries: only callers whose issuer's tenant claim names this tenant.
     .default([]),
   tools: toolRules.prefault({}),
-  quotas: z.array(quota).max(MAX_LIST).default([]).superRefine(refuseTwins),
+  quotas: z.array(quotaFields).max(MAX_LIST).default([]).superRefine(refuseTwins),
   limits: z.strictObject({ sessions: z.int().min(0).optional(), concurrentRequests: z.int().min(0).optional() }).prefault({}),
   /** Whether the audit log holds the arguments of this tenant's tool calls. */
   audit: z.strictObject({ arguments: z.boolean().default(false) }).prefault({}),

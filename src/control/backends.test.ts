@@ -1,6 +1,7 @@
 // Backends as people see them: how healthy a set of instances is, who is on it, and what is never told.
 
 import { expect, test } from 'vitest';
+import { actorOf, memoryRegistry } from '../../test/fakes/control.ts';
 import { parseResourceText } from '../config/resource-files.ts';
 import type { BackendResource } from '../config/resources.ts';
 import type { InstanceId } from '../core/ids.ts';
@@ -8,6 +9,8 @@ import type { BackendStatus } from '../runtime/local/backend.ts';
 import type { InstanceStatus } from '../runtime/local/replica.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
 import { createBackendControl, type RestartOutcome } from './backends.ts';
+
+const [viewer, operator] = [actorOf('viewer'), actorOf('operator')];
 
 const declare = (name: string, spec: string): BackendResource =>
   parseResourceText(`{apiVersion: mcpgateway.dev/v1alpha1, kind: MCPBackend, metadata: {name: ${name}}, spec: {${spec}}}`, '/r/one.yaml')
@@ -36,6 +39,9 @@ function world({
   const told: AuditEntry[] = [];
   const control = createBackendControl({
     declared: () => declared,
+    registry: memoryRegistry(),
+    imagePolicy: () => undefined,
+    urlRefusal: () => undefined,
     status: () => status,
     countByInstance: counts as () => Promise<ReadonlyMap<InstanceId, number>>,
     baseUrl: () => 'https://gw.example.com',
@@ -58,13 +64,13 @@ test.each([
   ['unhealthy', statusOf({ ready: 0, instances: [], message: 'needs a cluster' })],
   ['stopped', statusOf({ desired: 0, ready: 0, instances: [] })],
 ])('%s', async (health, status) => {
-  expect(await world({ status: [status] }).control.get('one')).toMatchObject({ health });
+  expect(await world({ status: [status] }).control.get('one', viewer)).toMatchObject({ health });
 });
 
 test('a backend shows what is declared, but of its variables only the names', async () => {
   const spec = `image: "npm:@a/b@1.0.0", args: [--x], access: { tenants: [red] },
     env: [{ name: KEY, value: S3CRET }, { name: TOKEN, valueFrom: { secretKeyRef: { name: a, key: b } } }]`;
-  const found = await world({ declared: [declare('one', spec)] }).control.get('one');
+  const found = await world({ declared: [declare('one', spec)] }).control.get('one', viewer);
   expect(found).toMatchObject({
     image: 'npm:@a/b@1.0.0',
     url: 'https://gw.example.com/adapters/one/mcp',
@@ -81,29 +87,36 @@ test('a backend shows what is declared, but of its variables only the names', as
 
 test('without the store everything but the sessions is known', async () => {
   const { control } = world({ counts: async () => Promise.reject(new Error('gone')) });
-  expect(await control.list()).toMatchObject([{ name: 'one', health: 'healthy', sessions: null, instances: [{ sessions: null }] }]);
+  expect(await control.list(viewer)).toMatchObject([{ name: 'one', health: 'healthy', sessions: null, instances: [{ sessions: null }] }]);
 });
 
 test('backends come by name; others are not known', async () => {
   const { control } = world({ declared: [declare('two', 'url: "https://x.example/mcp"'), declare('one', 'image: "exec:./x"')] });
-  expect((await control.list()).map(({ name, image }) => [name, image])).toEqual([
+  expect((await control.list(viewer)).map(({ name, image }) => [name, image])).toEqual([
     ['one', 'exec:./x'],
     ['two', 'https://x.example/mcp'],
   ]);
-  expect(await control.get('three')).toBeUndefined();
+  await expect(control.get('three', viewer)).rejects.toMatchObject({ code: 'missing', message: 'there is no backend three' });
 });
 
 test('only what runs here has a log', () => {
   const { control } = world({ status: [statusOf({ instances: [instance(), instance({ log: '' })] })] });
-  expect([0, 1, 2].map((n) => control.logOf('one', n))).toEqual(['/l', undefined, undefined]);
-  expect(control.logOf('two', 0)).toBeUndefined();
+  expect(control.logOf('one', 0, operator)).toBe('/l');
+  expect(() => control.logOf('one', 1, operator)).toThrow('one runs elsewhere: its log is there');
+  expect(() => control.logOf('one', 2, operator)).toThrow('one has 2 instances');
+  expect(() => control.logOf('two', 0, operator)).toThrow('there is no backend two');
 });
 
 test.each([
-  ['restarting', 'done'],
-  ['elsewhere', 'refused'],
-] as const)('a restart leaves a line whatever becomes of it (%s)', (outcome, said) => {
+  ['restarting', 'done', undefined],
+  ['unknown', 'refused', 'missing'],
+  ['elsewhere', 'refused', 'elsewhere'],
+  ['refused', 'refused', 'elsewhere'],
+] as const)('a restart leaves a line whatever becomes of it (%s)', (outcome, said, code) => {
   const { control, told } = world({ outcome });
-  expect(control.restart('one', { issuer: 'local', subject: 'ann' })).toBe(outcome);
-  expect(told).toEqual([{ event: 'admin', action: 'backend.restart', target: 'one', issuer: 'local', subject: 'ann', outcome: said }]);
+  const restart = () => control.restart('one', operator);
+  if (code === undefined) restart();
+  else expect(restart).toThrow(expect.objectContaining({ code }));
+  const { issuer, subject } = operator;
+  expect(told).toEqual([{ event: 'admin', action: 'backend.restart', target: 'one', issuer, subject, outcome: said }]);
 });

@@ -1,83 +1,52 @@
-// Backends as administrators see them: what is declared, how it is doing, who uses it, and where clients reach it.
+// The use cases around backends: list, inspect, register, change, remove and restart one, each for a caller who may or may not.
 
-import { formatDuration } from '../config/durations.ts';
-import type { BackendResource } from '../config/resources.ts';
+import { CREATED_AT, DESCRIPTION, documentOf, type ResourceDocument, UPDATED_AT } from '../config/resource-document.ts';
+import { type BackendResource, CREATED_BY, type Resource } from '../config/resources.ts';
 import type { InstanceId } from '../core/ids.ts';
 import { within } from '../core/within.ts';
 import type { BackendStatus } from '../runtime/local/backend.ts';
-import type { InstanceStatus } from '../runtime/local/replica.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
-import type { CallerName } from './sessions.ts';
+import { type Actor, creatorOf, mayRead, mayRegister, mayWrite, nameOf } from './actor.ts';
+import { type AdapterData, fieldOf, readAdapterData, specOf } from './adapter-data.ts';
+import { audited, nameIn } from './audited.ts';
+import { type BackendView, type Counts, viewOf } from './backend-view.ts';
+import type { ImagePolicy } from './image-policy.ts';
+import { ControlRefusal, invalidResource, noSuch } from './refusal.ts';
+import { expectRevision, InvalidDocument, type Registered, type Registry } from './registry.ts';
 
 /** Somebody waits for the answer, and it is worth something without the numbers. */
 const COUNT_TIMEOUT_MS = 2_000;
 
-/**
- * `degraded`: some instances are ready, or the previous ones serve because what is declared now does not. `starting`: none is yet, and nothing has gone wrong. `stopped`: none is wanted. The message
- * says more.
- */
-export type BackendHealth = 'healthy' | 'degraded' | 'starting' | 'unhealthy' | 'stopped';
+/** What the caller has seen of a backend before it asks for a change; undefined: it does not care. */
+type Expected = string | undefined;
 
-/** One declared backend. */
-export interface BackendView {
-  readonly name: string;
-  /** The image as declared, or the URL of a server that runs elsewhere. */
-  readonly image: string;
-  readonly health: BackendHealth;
-  /** What is under way or wrong, or empty. */
-  readonly message: string;
-  /** `updated`: those of the ready ones that run what is declared now. */
-  readonly replicas: { readonly desired: number; readonly ready: number; readonly updated: number };
-  /** Open sessions on its instances. Null: the store cannot be reached. */
-  readonly sessions: number | null;
-  /** Where clients connect. */
-  readonly url: string;
-  readonly affinity: BackendResource['spec']['affinity'];
-  readonly transport: BackendResource['spec']['transport'];
-  /** Null: its creator and administrators; without issuers everyone on this machine. */
-  readonly access: BackendResource['spec']['access'] | null;
-  /** Durations as in resources. */
-  readonly sessionRules: { readonly recovery: string; readonly idleTimeout: string; readonly maxAge: string };
-  readonly args: readonly string[];
-  /** Names only: what they are set to is never shown. */
-  readonly env: readonly { readonly name: string; readonly from: 'value' | 'secret' }[];
-  /** `issuer subject` of whoever registered it; null for what files declare. */
-  readonly creator: string | null;
-  /** Where it is declared. */
-  readonly source: string;
-  readonly instances: readonly InstanceView[];
-}
-
-export interface InstanceView {
-  /** Null while no process runs. */
-  readonly id: string | null;
-  readonly state: InstanceStatus['state'];
-  readonly pid: number | null;
-  readonly address: string | null;
-  readonly restarts: number;
-  /** When its present state began, ISO 8601. */
-  readonly since: string;
-  readonly error: string | null;
-  readonly sessions: number | null;
-}
-
+/** All of them throw ControlRefusal. What the caller may not know of is missing. */
 export interface BackendControl {
   /** By name. */
-  list(): Promise<readonly BackendView[]>;
-  /** Undefined: no backend is declared under this name. */
-  get(name: string): Promise<BackendView | undefined>;
-  /** Where an instance writes what it says; undefined when there is no such instance, or it runs elsewhere. */
-  logOf(name: string, instance: number): string | undefined;
-  /** Replaces its processes as a change does: sessions are opened again on the new ones, but for backends with `recovery: fail`. `by` is who asks, for the audit log. */
-  restart(name: string, by: CallerName): RestartOutcome;
+  list(actor: Actor): Promise<readonly BackendView[]>;
+  get(name: string, actor: Actor): Promise<BackendView>;
+  /** Where an instance writes what it says. */
+  logOf(name: string, instance: number, actor: Actor): string;
+  /** Registers a backend; it begins to run. `body`: AdapterData. Nothing has happened unless it resolves. */
+  create(body: unknown, actor: Actor): Promise<BackendView>;
+  /** Declares a registered backend anew, as a whole, but for the values of variables that the body says are to be kept. */
+  replace(name: string, body: unknown, expected: Expected, actor: Actor): Promise<BackendView>;
+  /** It stops to run, and its sessions end. */
+  remove(name: string, expected: Expected, actor: Actor): Promise<void>;
+  /** Replaces its processes as a change does: sessions are opened again on the new ones, but for backends with `recovery: fail`. */
+  restart(name: string, actor: Actor): void;
 }
 
 /** `elsewhere`: it is a URL. `refused`: it cannot run here, as its message says. */
 export type RestartOutcome = 'restarting' | 'unknown' | 'elsewhere' | 'refused';
 
 export interface BackendControlDependencies {
-  /** What is declared at the moment. */
+  /** What is declared at the moment, in files and by API. */
   readonly declared: () => readonly BackendResource[];
+  readonly registry: Registry;
+  readonly imagePolicy: ImagePolicy;
+  /** Why a URL may not be registered, as far as its text tells; undefined when it may. */
+  readonly urlRefusal: (url: string) => string | undefined;
   readonly status: () => readonly BackendStatus[];
   /** Open sessions by instance; rejects when the store cannot be reached. */
   readonly countByInstance: () => Promise<ReadonlyMap<InstanceId, number>>;
@@ -85,91 +54,155 @@ export interface BackendControlDependencies {
   readonly baseUrl: () => string;
   readonly restart: (name: string) => RestartOutcome;
   readonly audit: (entry: AuditEntry) => void;
+  readonly now?: () => Date;
 }
-
-type Counts = ReadonlyMap<string, number> | undefined;
 
 export function createBackendControl(dependencies: BackendControlDependencies): BackendControl {
-  const { declared, status, countByInstance, baseUrl, restart, audit } = dependencies;
+  const {
+    declared,
+    registry,
+    imagePolicy,
+    urlRefusal,
+    status,
+    countByInstance,
+    baseUrl,
+    restart,
+    audit,
+    now = () => new Date(),
+  } = dependencies;
   const count = (): Promise<Counts> => within(countByInstance(), COUNT_TIMEOUT_MS).catch(() => undefined);
 
-  const viewOf = (resource: BackendResource, counts: Counts): BackendView => {
-    const { name, spec } = resource;
-    const known = status().find((each) => each.name === name);
-    const { affinity, transport, access, sessions, args, env } = spec;
-    return {
-      name,
-      image: spec.image?.text ?? spec.url ?? '',
-      health: healthOf(known),
-      message: known?.message ?? '',
-      replicas: { desired: known?.desired ?? spec.replicas, ready: known?.ready ?? 0, updated: known?.updated ?? 0 },
-      sessions: counts === undefined ? null : sum(known?.instances ?? [], counts),
-      url: `${baseUrl()}/adapters/${name}/mcp`,
-      affinity,
-      transport,
-      access: access ?? null,
-      sessionRules: {
-        recovery: sessions.recovery,
-        idleTimeout: formatDuration(sessions.idleTimeout),
-        maxAge: formatDuration(sessions.maxAge),
-      },
-      args,
-      env: env.map((variable) => ({ name: variable.name, from: variable.valueFrom === undefined ? 'value' : 'secret' })),
-      creator: resource.creator ?? null,
-      source: resource.file,
-      instances: (known?.instances ?? []).map((instance) => instanceOf(instance, counts)),
+  const view = (resource: BackendResource, counts: Counts): BackendView =>
+    viewOf(resource, {
+      known: status().find((each) => each.name === resource.name),
+      counts,
+      registered: resource.origin === 'api' ? registry.find('MCPBackend', resource.name) : undefined,
+      baseUrl: baseUrl(),
+    });
+
+  const readable = (name: string, actor: Actor): BackendResource => {
+    const resource = declared().find((each) => each.name === name);
+    if (!resource || !mayRead(actor, resource)) throw missing(name);
+    return resource;
+  };
+
+  const writable = (name: string, actor: Actor): BackendResource => {
+    const resource = readable(name, actor);
+    if (!mayWrite(actor, resource)) throw new ControlRefusal('forbidden', `${name} is not yours: ask its creator or an operator`);
+    return resource;
+  };
+
+  /** One that the API has a say in. */
+  const registered = (name: string, actor: Actor): void => {
+    const { origin, file } = writable(name, actor);
+    if (origin !== 'api')
+      throw new ControlRefusal('elsewhere', `${name} is declared in a file, ${file.split('/').at(-1)}: change it there`);
+  };
+
+  const allow = (data: AdapterData, actor: Actor): void => {
+    if (!mayRegister(actor)) {
+      throw new ControlRefusal('forbidden', 'registering a backend runs code: it needs the role of an operator or administrator');
+    }
+    const spec = specOf({ ...data, environmentVariables: undefined }, undefined);
+    if (typeof spec['url'] !== 'string') return;
+    const problem = urlRefusal(spec['url']);
+    if (problem !== undefined) throw new ControlRefusal('forbidden', problem, [{ field: 'image', message: problem }]);
+  };
+
+  /** @throws ControlRefusal for images that may not be registered. */
+  const store = async (data: AdapterData, expect: (present: Registered | undefined) => void, actor: Actor): Promise<void> => {
+    const { name } = data;
+    let spec: Record<string, unknown> = {};
+    const next = (present: Registered | undefined): ResourceDocument => {
+      expect(present);
+      spec = specOf(data, present?.document);
+      const before = present?.document.metadata.annotations;
+      const at = now().toISOString();
+      return documentOf('MCPBackend', name, spec, {
+        [CREATED_BY]: before?.[CREATED_BY] ?? creatorOf(actor),
+        [CREATED_AT]: before?.[CREATED_AT] ?? at,
+        [UPDATED_AT]: at,
+        [DESCRIPTION]: data.description || undefined,
+      });
     };
+    const check = (resource: Resource): void => {
+      const image = resource.kind === 'MCPBackend' ? resource.spec.image : undefined;
+      const problem = image && imagePolicy(image);
+      if (problem !== undefined) throw new ControlRefusal('forbidden', problem, [{ field: 'image', message: problem }]);
+    };
+    try {
+      await registry.change('MCPBackend', name, next, check);
+    } catch (error) {
+      if (error instanceof InvalidDocument) throw invalidResource(error.problems, (path) => fieldOf(path, spec));
+      throw error;
+    }
+  };
+
+  const shown = async (name: string): Promise<BackendView> => {
+    const resource = declared().find((each) => each.name === name);
+    // Somebody may have removed it meanwhile.
+    if (!resource) throw missing(name);
+    return view(resource, await count());
   };
 
   return {
-    async list() {
+    async list(actor) {
       const counts = await count();
       return declared()
-        .map((resource) => viewOf(resource, counts))
+        .filter((resource) => mayRead(actor, resource))
+        .map((resource) => view(resource, counts))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));
     },
-    async get(name) {
+    async get(name, actor) {
       const counts = await count();
-      const resource = declared().find((each) => each.name === name);
-      return resource && viewOf(resource, counts);
+      return view(readable(name, actor), counts);
     },
-    logOf(name, instance) {
-      const log = status().find((each) => each.name === name)?.instances[instance]?.log;
-      return log === '' ? undefined : log;
+    logOf(name, instance, actor) {
+      writable(name, actor);
+      const { length, [instance]: found } = status().find((each) => each.name === name)?.instances ?? [];
+      if (!found) throw new ControlRefusal('missing', `${name} has ${length === 1 ? 'one instance' : `${length} instances`}`);
+      if (found.log === '') throw new ControlRefusal('missing', `${name} runs elsewhere: its log is there`);
+      return found.log;
     },
-    restart(name, by) {
+    create: (body, actor) =>
+      audited(audit, { action: 'backend.create', target: nameIn(body), actor }, async () => {
+        const data = readAdapterData(body);
+        allow(data, actor);
+        if (declared().some(({ name, origin }) => name === data.name && origin !== 'api')) throw taken(data.name);
+        const absent = (present: Registered | undefined): void => {
+          if (present) throw taken(data.name);
+        };
+        await store(data, absent, actor);
+        return shown(data.name);
+      }),
+    replace: (name, body, expected, actor) =>
+      audited(audit, { action: 'backend.update', target: name, actor }, async () => {
+        registered(name, actor);
+        const data = readAdapterData(body, name);
+        allow(data, actor);
+        await store(data, (present) => expectRevision('backend', name, present, expected), actor);
+        return shown(name);
+      }),
+    remove: (name, expected, actor) =>
+      audited(audit, { action: 'backend.remove', target: name, actor }, async () => {
+        registered(name, actor);
+        await registry.change('MCPBackend', name, (present) => {
+          expectRevision('backend', name, present, expected);
+          return undefined;
+        });
+      }),
+    restart(name, actor) {
+      writable(name, actor);
       const outcome = restart(name);
-      audit({ event: 'admin', action: 'backend.restart', target: name, ...by, outcome: outcome === 'restarting' ? 'done' : 'refused' });
-      return outcome;
+      const done = outcome === 'restarting';
+      audit({ event: 'admin', action: 'backend.restart', target: name, ...nameOf(actor), outcome: done ? 'done' : 'refused' });
+      if (outcome === 'unknown') throw missing(name);
+      if (outcome === 'elsewhere') throw new ControlRefusal('elsewhere', `${name} runs elsewhere: restart it there`);
+      if (outcome === 'refused') throw new ControlRefusal('elsewhere', `${name} cannot run here: see its message`);
     },
   };
 }
 
-function healthOf(known: BackendStatus | undefined): BackendHealth {
-  if (!known) return 'starting';
-  const { desired, ready, instances, message } = known;
-  if (ready > 0) return ready < desired || message !== '' ? 'degraded' : 'healthy';
-  // A declaration that cannot run here has a message, and nothing that runs.
-  const wrong = instances.length === 0 ? message !== '' : instances.some(({ lastError }) => lastError !== undefined);
-  if (wrong) return 'unhealthy';
-  return desired === 0 ? 'stopped' : 'starting';
-}
-
-function instanceOf({ id, state, pid, address, restarts, since, lastError }: InstanceStatus, counts: Counts): InstanceView {
-  return {
-    id: id ?? null,
-    state,
-    pid: pid ?? null,
-    address: address ?? null,
-    restarts,
-    since: new Date(since).toISOString(),
-    error: lastError ?? null,
-    sessions: counts === undefined ? null : id === undefined ? 0 : (counts.get(id) ?? 0),
-  };
-}
-
-function sum(instances: readonly InstanceStatus[], counts: ReadonlyMap<string, number>): number {
-  let total = 0;
-  for (const { id } of instances) if (id !== undefined) total += counts.get(id) ?? 0;
-  return total;
-}
+const missing = (name: string): ControlRefusal => noSuch('backend', name);
+const taken = (name: string): ControlRefusal =>
+  new ControlRefusal('exists', `there is a backend ${name} already: choose another name, or change that one`);

@@ -2,11 +2,14 @@
 
 import { expect, test } from 'vitest';
 import { quotaOf, tenantPolicyOf } from '../../test/fakes/callers.ts';
+import { actorOf, memoryRegistry } from '../../test/fakes/control.ts';
+import type { TenantResource } from '../config/resources.ts';
 import { createDirectory } from '../directory/directory.ts';
 import type { TenantPolicy } from '../directory/snapshot.ts';
 import type { Usage, WindowLimit } from '../quota/limits.ts';
 import { createTenantControl } from './tenants.ts';
 
+const viewer = actorOf('viewer');
 const red = tenantPolicyOf({
   name: 'red',
   priority: 5,
@@ -27,7 +30,9 @@ const windowsOf = ({ quotas }: TenantPolicy): WindowLimit[] =>
 function world(usage: (windows: readonly WindowLimit[]) => Promise<Usage>) {
   const directory = createDirectory();
   directory.putTenants([tenantPolicyOf({ name: 'blue' }), red]);
-  return createTenantControl({ directory, limits: { usage: (_, windows) => usage(windows) }, windowsOf });
+  const declared = (): readonly TenantResource[] => [];
+  const limits = { usage: (_: unknown, windows: readonly WindowLimit[]) => usage(windows) };
+  return createTenantControl({ directory, declared, registry: memoryRegistry(), limits, windowsOf, audit() {} });
 }
 
 const counted = world(async (windows) => ({
@@ -37,8 +42,8 @@ const counted = world(async (windows) => ({
 }));
 
 test('tenants come in the order in which they are tried, in the words of their resource', () => {
-  expect(counted.list().map(({ name }) => name)).toEqual(['red', 'blue']);
-  expect(counted.list()[0]).toEqual({
+  expect(counted.list(viewer).map(({ name }) => name)).toEqual(['red', 'blue']);
+  expect(counted.list(viewer)[0]).toEqual({
     name: 'red',
     priority: 5,
     match: red.match,
@@ -49,12 +54,15 @@ test('tenants come in the order in which they are tried, in the words of their r
       { requests: 9, per: '1d', scope: 'tenant', backend: null, tool: null, countAll: true },
     ],
     limits: { sessions: 20, concurrentRequests: null },
+    audit: { arguments: false },
     onOutage: 'deny',
+    source: '',
+    revision: expect.any(String),
   });
 });
 
 test('the use of each quota stands with its own quota; quotas per subject have none', async () => {
-  const tenant = await counted.get('red');
+  const tenant = await counted.get('red', viewer);
   expect(tenant?.quotas.map(({ use }) => use)).toEqual([
     null,
     { used: 1, remaining: 999, resetMs: 1_000 },
@@ -64,11 +72,11 @@ test('the use of each quota stands with its own quota; quotas per subject have n
 });
 
 test('what is not limited is not counted', async () => {
-  expect((await counted.get('red'))?.use).toEqual({ sessions: 3, concurrentRequests: null });
+  expect((await counted.get('red', viewer))?.use).toEqual({ sessions: 3, concurrentRequests: null });
 });
 
 test('without the counters the declaration is still there, and says that the use is not known', async () => {
-  const tenant = await world(() => Promise.reject(new Error('no connection'))).get('red');
+  const tenant = await world(() => Promise.reject(new Error('no connection'))).get('red', viewer);
   expect(tenant).toMatchObject({
     name: 'red',
     limits: { sessions: 20 },
@@ -79,5 +87,5 @@ test('without the counters the declaration is still there, and says that the use
 });
 
 test('a name that nobody has is no tenant', async () => {
-  expect(await counted.get('green')).toBeUndefined();
+  await expect(counted.get('green', viewer)).rejects.toMatchObject({ code: 'missing', message: 'there is no tenant green' });
 });

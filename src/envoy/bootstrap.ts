@@ -19,6 +19,8 @@ export interface BootstrapOptions {
   readonly adminSocket: string;
   /** gRPC socket and HTTP socket of each sidecar process. */
   readonly sidecars: readonly { readonly grpc: string; readonly http: string }[];
+  /** The control plane's socket. */
+  readonly control: string;
   /** Proxies in front whose `X-Forwarded-*` headers are believed. */
   readonly trustedProxies?: number;
   /** Overrides the system's CA file. */
@@ -71,6 +73,7 @@ export function renderBootstrap(options: BootstrapOptions): string {
         cluster.name,
         options.sidecars.map(({ http }) => http),
       );
+    if (cluster.name === 'control') cluster.load_assignment = sockets(cluster.name, [options.control]);
     if (cluster.transport_socket) {
       cluster.transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.filename = caFile(options.caFile);
     }

@@ -10,7 +10,7 @@ import { createPrincipal, localCaller, type Principal } from '../identity/princi
 import { tenantOf } from '../identity/tenant.ts';
 import { type Case, factsOf } from './case.ts';
 import { askForScopes, challenge } from './challenge.ts';
-import { addressedBy, baseUrlOf, endpointUrl, isOwnUrl, type PublicUrlRules } from './public-url.ts';
+import { ADMIN_ENDPOINT, addressedBy, baseUrlOf, endpointPath, isOwnUrl, type PublicUrlRules } from './public-url.ts';
 import { refuse } from './refusal.ts';
 import type { Answer, GatewayRequest } from './request.ts';
 
@@ -29,6 +29,7 @@ export type Identify = (
   snapshot: Snapshot,
 ) => Caller | Answer | Promise<Caller | Answer>;
 
+const NOBODY: ReadonlySet<string> = new Set();
 const DEFAULT_TENANT = 'default' as TenantId;
 /** RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). */
 const BEARER_SCHEME = /^bearer(?: |$)/i;
@@ -48,17 +49,19 @@ export function createLocalIdentify(): Identify {
 export interface IdentifyOptions {
   readonly verifier: TokenVerifier;
   readonly adminRoles: ReadonlySet<string>;
+  /** Roles whose holders need not belong to a tenant: where tenants are administered, not where they are served. Administrators never do. */
+  readonly tenantless?: ReadonlySet<string>;
   readonly publicUrl: PublicUrlRules;
   readonly log: Logger;
 }
 
-export function createIdentify({ verifier, adminRoles, publicUrl, log }: IdentifyOptions): Identify {
+export function createIdentify({ verifier, adminRoles, tenantless = NOBODY, publicUrl, log }: IdentifyOptions): Identify {
   const callers = new WeakMap<Identity, { readonly tenants: Snapshot['tenants']; readonly caller: Caller | undefined }>();
 
   const callerOf = (identity: Identity, tenants: Snapshot['tenants']): Caller | undefined => {
     const known = callers.get(identity);
     if (known?.tenants === tenants) return known.caller;
-    const caller = makeCaller(identity, tenants, adminRoles);
+    const caller = makeCaller(identity, tenants, { adminRoles, tenantless });
     callers.set(identity, { tenants, caller });
     return caller;
   };
@@ -71,7 +74,7 @@ export function createIdentify({ verifier, adminRoles, publicUrl, log }: Identif
   ): Caller | Answer => {
     if ('kind' in verified) return rejected(request, backend, verified);
     const { subject, audiences } = verified;
-    if (!isFor(verified, request, backend, publicUrl)) {
+    if (!isFor(verified, request, publicUrl)) {
       const base = baseUrlOf(addressedBy(request), publicUrl);
       log.info({ requestId: request.id, reason: 'wrong_audience', audiences: audiences.slice(0, 8), wanted: base }, 'token refused');
       return challenge('token_invalid', { base, ...wanted(backend, request), facts: { backend: backend?.name, subject } });
@@ -84,7 +87,7 @@ export function createIdentify({ verifier, adminRoles, publicUrl, log }: Identif
     const scopes = access?.scopes ?? [];
     if (hasScopes(caller.scopes, scopes)) return caller;
     const base = baseUrlOf(addressedBy(request), publicUrl);
-    return askForScopes({ base, backend: name, scopes, facts: { backend: name, subject, tenant: caller.tenant } });
+    return askForScopes({ base, endpoint: endpointPath(name), scopes, facts: { backend: name, subject, tenant: caller.tenant } });
   };
 
   const rejected = (request: GatewayRequest, backend: Backend | undefined, fault: TokenFault): Answer => {
@@ -117,34 +120,42 @@ function hasTokenInQuery(path: string): boolean {
 }
 
 /** A name that is not declared gets a challenge like one that is: who has no token learns at most which scopes are asked for. */
-function wanted(backend: Backend | undefined, { path }: GatewayRequest): { readonly backend: string; readonly scopes: readonly string[] } {
-  return { backend: backend?.name ?? path.split('/')[2] ?? '', scopes: backend?.access?.scopes ?? [] };
+function wanted(backend: Backend | undefined, { path }: GatewayRequest): { readonly endpoint: string; readonly scopes: readonly string[] } {
+  return { endpoint: endpointOf(path), scopes: backend?.access?.scopes ?? [] };
 }
 
-function makeCaller(identity: Identity, tenants: readonly TenantPolicy[], adminRoles: ReadonlySet<string>): Caller | undefined {
+/** What a request is for: a backend, the control plane's own MCP server, or the gateway as such. */
+function endpointOf(path: string): string {
+  const [, first, name, last] = path.split(/[/?]/);
+  if (first === 'adapters' && last === 'mcp') return endpointPath(name ?? '');
+  return first === 'admin' ? ADMIN_ENDPOINT : '';
+}
+
+function makeCaller(
+  identity: Identity,
+  tenants: readonly TenantPolicy[],
+  { adminRoles, tenantless }: Required<Pick<IdentifyOptions, 'adminRoles' | 'tenantless'>>,
+): Caller | undefined {
   const policy = tenantOf(identity, tenants);
   const admin = identity.roles.some((role) => adminRoles.has(role));
   // Without any MCPTenant every caller belongs to the default one; administrators must not lock themselves out by declaring the first.
-  if (!policy && tenants.length > 0 && !admin) return undefined;
+  const needsNone = admin || identity.roles.some((role) => tenantless.has(role));
+  if (!policy && tenants.length > 0 && !needsNone) return undefined;
   const { issuer, subject, roles, scopes } = identity;
   const tenant = policy?.name ?? DEFAULT_TENANT;
   return { ...createPrincipal({ issuer, subject, tenant, roles, scopes }), policy, admin, local: false };
 }
 
 /** A token for the gateway opens every backend, one for a backend's own URL only that one (RFC 8707). */
-function isFor(
-  { listedAudience, audiences }: Identity,
-  request: GatewayRequest,
-  backend: Backend | undefined,
-  publicUrl: PublicUrlRules,
-): boolean {
+function isFor({ listedAudience, audiences }: Identity, request: GatewayRequest, publicUrl: PublicUrlRules): boolean {
   // Most tokens are: then nothing has to be known of the URL.
   if (listedAudience) return true;
   const addressed = addressedBy(request);
   if (!isOwnUrl(addressed, publicUrl)) return false;
   const base = baseUrlOf(addressed, publicUrl);
+  const endpoint = endpointOf(request.path);
   return audiences.some(
-    (audience) => audience === base || audience === `${base}/` || (backend !== undefined && audience === endpointUrl(base, backend.name)),
+    (audience) => audience === base || audience === `${base}/` || (endpoint !== '' && audience === `${base}${endpoint}`),
   );
 }
 
@@ -178,5 +189,5 @@ export function refuseScopes(theCase: Case, publicUrl: PublicUrlRules): Answer |
   const ofBackend = new Set([...access.scopes, ...access.toolScopes.flatMap(([, scopes]) => scopes)]);
   const scopes = [...new Set([...access.scopes, ...caller.scopes.filter((scope) => ofBackend.has(scope)), ...missing])];
   const base = baseUrlOf(addressedBy(request), publicUrl);
-  return askForScopes({ base, backend: name, scopes, facts: factsOf(theCase), rpcId: asked.single?.id });
+  return askForScopes({ base, endpoint: endpointPath(name), scopes, facts: factsOf(theCase), rpcId: asked.single?.id });
 }

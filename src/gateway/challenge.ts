@@ -6,7 +6,8 @@ import type { Answer, RequestFacts } from './request.ts';
 
 export interface ChallengeOptions {
   readonly base: string;
-  readonly backend: string;
+  /** The path of what the token is for; empty: the gateway itself. */
+  readonly endpoint: string;
   readonly scopes: readonly string[];
   readonly facts?: RequestFacts;
   readonly rpcId?: string | undefined;
@@ -26,8 +27,8 @@ function answered({ facts, rpcId }: ChallengeOptions) {
   return { ...(facts ? { facts } : {}), rpcId };
 }
 
-function header({ base, backend, scopes }: ChallengeOptions, error: string | undefined): readonly [string, string] {
-  const parts = [`resource_metadata="${quoted(metadataUrl(base, backend))}"`];
+function header({ base, endpoint, scopes }: ChallengeOptions, error: string | undefined): readonly [string, string] {
+  const parts = [`resource_metadata="${quoted(metadataUrl(base, endpoint))}"`];
   if (scopes.length > 0) parts.push(`scope="${scopes.join(' ')}"`);
   if (error !== undefined) parts.push(`error="${error}"`);
   return ['www-authenticate', `Bearer ${parts.join(', ')}`];

@@ -52,13 +52,15 @@ export const addressedBy = ({ scheme, authority, headers }: GatewayRequest): Add
 });
 
 /** The URL of a backend's MCP endpoint: what clients are configured with, and the `resource` of its metadata. */
-export const endpointUrl = (base: string, backend: string): string => `${base}/adapters/${backend}/mcp`;
+export const endpointUrl = (base: string, backend: string): string => `${base}${endpointPath(backend)}`;
+
+export const endpointPath = (backend: string): string => `/adapters/${backend}/mcp`;
 
 /** RFC 9728, section 3.1: the well-known part stands between host and path. A base with a path of its own keeps it behind. */
-export function metadataUrl(base: string, backend: string): string {
+export function metadataUrl(base: string, endpoint: string): string {
   const path = basePath(base);
   const origin = base.slice(0, base.length - path.length);
-  return `${origin}${RESOURCE_METADATA}${endpointUrl(path, backend)}`;
+  return `${origin}${RESOURCE_METADATA}${path}${endpoint}`;
 }
 
 /** The path of a base URL; mostly empty. */
@@ -66,5 +68,8 @@ export function basePath(base: string): string {
   const slash = base.indexOf('/', base.indexOf('://') + 3);
   return slash < 0 ? '' : base.slice(slash);
 }
+
+/** Where the control plane is an MCP server. */
+export const ADMIN_ENDPOINT = '/admin/mcp';
 
 export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource';

@@ -3,6 +3,7 @@
 import type { BackendName } from '../core/ids.ts';
 import type { Directory } from '../directory/directory.ts';
 import {
+  ADMIN_ENDPOINT,
   type Addressed,
   basePath,
   baseUrlOf,
@@ -58,6 +59,7 @@ export function createWellKnown({ issuers, directory, publicUrl, edge }: WellKno
     const prefix = basePath(base);
     const inner = prefix !== '' && rest.startsWith(prefix) ? rest.slice(prefix.length) : rest;
     if (inner === '' || inner === '/') return document(base, []);
+    if (inner === ADMIN_ENDPOINT) return document(`${base}${ADMIN_ENDPOINT}`, []);
     const name = BACKEND_PATH.exec(inner)?.[1];
     if (name === undefined) return NOT_FOUND;
     // A name that is not declared gets its document too: who has no token does not learn which names exist.

@@ -2,7 +2,7 @@
 
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Adapter } from '../../src/http/adapter-routes.ts';
+import type { Adapter } from '../../src/api/adapter-operations.ts';
 import { type Gateway, MAIN, startGateway } from '../harness/gateway.ts';
 import { openSession } from '../harness/mcp-http.ts';
 import { backend, serverBackend } from '../harness/resource.ts';

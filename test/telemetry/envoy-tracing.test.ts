@@ -21,6 +21,7 @@ function render(env: Readonly<Record<string, string>>): string {
     listen: { host: '127.0.0.1', port: 0 },
     hosts: ['localhost'],
     adminSocket: join(folder, 'admin.sock'),
+    control: join(folder, 'control.sock'),
     sidecars: [{ grpc: join(folder, '0.sock'), http: join(folder, '0-http.sock') }],
     tracing: readTraceSettings(env).settings,
   });

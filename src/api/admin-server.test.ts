@@ -1,6 +1,7 @@
 // The admin address: this machine only; control is another test's matter.
 
 import { request } from 'node:http';
+import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
@@ -13,7 +14,9 @@ const start = async (over: Partial<Parameters<typeof startAdminServer>[0]> = {})
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'a 1\n' }),
     status: () => ({ sidecars: [1] }),
     ready: () => true,
-    control: () => undefined,
+    rest: () => undefined,
+    token: 'x'.repeat(43),
+    log: pino({ level: 'silent' }),
     ...over,
   });
   return server;

@@ -2,13 +2,18 @@
 
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { pipeline } from 'node:stream/promises';
-import { queryOf } from '../core/url-query.ts';
-import type { AdminAnswer } from './admin-answer.ts';
-import type { ControlRoutes } from './admin-control.ts';
+import type { Logger } from 'pino';
+import type { Actor } from '../control/actor.ts';
+import { createTokenCheck } from '../control/control-token.ts';
+import { type ApiAnswer, problem } from './answer.ts';
+import { apiRequest, exchange, pathOf } from './http-exchange.ts';
+import type { Rest } from './rest.ts';
 
 /** For the whole of a request; its answer may take longer. */
 const REQUEST_TIMEOUT_MS = 10_000;
+
+/** Whoever holds the token: it says nothing of which person that is. */
+export const TOKEN_HOLDER: Actor = { issuer: 'local', subject: 'control-token', rank: 'admin', tenant: 'default', roles: [] };
 
 export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -17,7 +22,9 @@ export interface AdminServerOptions {
   /** What runs here, as JSON. */
   readonly status: () => unknown;
   readonly ready: () => boolean;
-  readonly control: ControlRoutes;
+  readonly rest: Rest;
+  readonly token: string;
+  readonly log: Logger;
 }
 
 export interface AdminServer {
@@ -28,21 +35,16 @@ export interface AdminServer {
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 /** @throws Error with one line when the address is taken. */
-export async function startAdminServer({ listen, metrics, status, ready, control }: AdminServerOptions): Promise<AdminServer> {
-  const answer = async (request: IncomingMessage, signal: AbortSignal): Promise<AdminAnswer> => {
-    const { method = '', url = '', headers } = request;
-    const path = url.split('?')[0] ?? '';
+export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+  const { listen, metrics, status, ready, rest, token, log } = options;
+  const authenticate = tokenHolder(token);
+
+  const answer = async (request: IncomingMessage, signal: AbortSignal): Promise<ApiAnswer> => {
+    const { method = '', headers } = request;
+    const path = pathOf(request);
     // A web page that rebinds its name to this machine cannot choose the Host that it sends.
     if (!LOOPBACK.test(headers.host ?? '')) return plain(403, '{"error":"Host not allowed"}');
-    const controlled = control({
-      method,
-      path,
-      query: queryOf(url).slice(1),
-      authorization: headers.authorization,
-      origin: headers.origin,
-      signal,
-      hasBody: headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0,
-    });
+    const controlled = rest(apiRequest(request, signal), () => authenticate(headers.authorization));
     if (controlled) return controlled;
     if (method !== 'GET') return plain(405, '{"error":"Method not allowed"}');
     if (path === '/metrics') {
@@ -55,22 +57,14 @@ export async function startAdminServer({ listen, metrics, status, ready, control
     return plain(404, '{"error":"Not found"}');
   };
 
-  const server: Server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    const gone = new AbortController();
-    response.once('close', () => gone.abort());
-    answer(request, gone.signal).then(
-      ({ status: code, headers, body }) => {
-        response.writeHead(code, headers);
-        if (typeof body === 'string') response.end(body);
-        else {
-          // Who asks learns that it has begun, although nothing may be said for long.
-          response.flushHeaders();
-          void pipeline(body, response).catch(() => {});
-        }
-      },
-      () => response.writeHead(500, { 'content-type': 'application/json' }).end('{"error":"Internal error"}'),
-    );
-  });
+  const server: Server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) =>
+    exchange(
+      request,
+      response,
+      (signal) => answer(request, signal),
+      (err) => log.error({ err }, 'admin request failed'),
+    ),
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const where = `${listen.host}:${listen.port}`;
@@ -89,6 +83,15 @@ export async function startAdminServer({ listen, metrics, status, ready, control
   };
 }
 
-function plain(status: number, body: string, type = 'application/json'): AdminAnswer {
+/** Who shows the control token is an administrator. */
+export function tokenHolder(token: string): (authorization: string | undefined) => Actor | ApiAnswer {
+  const showsToken = createTokenCheck(token);
+  return (authorization) =>
+    showsToken(authorization)
+      ? TOKEN_HOLDER
+      : problem(401, 'the control token is missing or wrong', { 'www-authenticate': 'Bearer' }, { code: 'unauthenticated' });
+}
+
+function plain(status: number, body: string, type = 'application/json'): ApiAnswer {
   return { status, headers: { 'content-type': type }, body };
 }

@@ -1,0 +1,73 @@
+// The operations on sessions: which are open, where and whose, and ending one or all of a caller.
+
+import { z } from 'zod';
+import { type Actor, mayEndSessions, mayReadSessions, nameOf } from '../control/actor.ts';
+import { ControlRefusal } from '../control/refusal.ts';
+import type { SessionControl } from '../control/sessions.ts';
+import { MAX_LISTED } from '../session/store.ts';
+import { json } from './answer.ts';
+import { type Operation, operation, text, wholeNumber } from './operation.ts';
+import { ended, sessionList } from './schemas.ts';
+
+const DEFAULT_LIMIT = 100;
+/** Whatever else is asked for is no session; it never reaches the store. */
+const KEY = /^[\w-]{1,64}$/;
+
+const listQuery = z.strictObject({
+  backend: text.optional(),
+  issuer: text.optional(),
+  subject: text.optional(),
+  tenant: text.optional(),
+  limit: wholeNumber(1, MAX_LISTED).default(DEFAULT_LIMIT),
+});
+// Both are needed: nobody ends everything with a parameter that was forgotten.
+const callerQuery = z.strictObject({ issuer: text, subject: text });
+
+const look = (actor: Actor): void => {
+  if (!mayReadSessions(actor)) throw new ControlRefusal('forbidden', 'sessions are shown to viewers, operators and administrators only');
+};
+const end = (actor: Actor): void => {
+  if (!mayEndSessions(actor)) throw new ControlRefusal('forbidden', 'sessions are ended by operators and administrators only');
+};
+
+export function sessionOperations(sessions: SessionControl): readonly Operation[] {
+  return [
+    operation({
+      method: 'GET',
+      path: '/sessions',
+      id: 'listSessions',
+      summary: 'List open sessions, the one that was used last first',
+      query: listQuery,
+      answers: { 200: sessionList },
+      async handle({ query, actor }) {
+        look(actor);
+        return json(200, await sessions.list(query));
+      },
+    }),
+    operation({
+      method: 'DELETE',
+      path: '/sessions',
+      id: 'endSessionsOfCaller',
+      summary: 'End everything that a caller has begun until now',
+      query: callerQuery,
+      answers: { 200: ended },
+      async handle({ query, actor }) {
+        end(actor);
+        return json(200, { ended: await sessions.endAllOf(query, nameOf(actor)) });
+      },
+    }),
+    operation({
+      method: 'DELETE',
+      path: '/sessions/{key}',
+      id: 'endSession',
+      summary: 'End one session',
+      answers: { 200: ended },
+      async handle({ name: key, actor }) {
+        end(actor);
+        const known = KEY.test(key) && (await sessions.end(key, nameOf(actor)));
+        if (!known) throw new ControlRefusal('missing', `there is no open session ${key}`);
+        return json(200, { ended: 1 });
+      },
+    }),
+  ];
+}
