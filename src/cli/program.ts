@@ -18,6 +18,8 @@ import { addUpCommand } from './up-command.ts';
 export interface CliContext {
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** How others start this very program: absolute paths of Node and of `main.js`. */
+  readonly self: { readonly node: string; readonly main: string };
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   /** Aborts when nobody reads standard output any more. */
