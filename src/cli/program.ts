@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { SettingsError } from '../config/settings-load.ts';
 import { addBackendsCommands } from './backends-commands.ts';
 import { addClientConfigCommand } from './client-config-command.ts';
+import { addCompletionCommand } from './completion-command.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
@@ -57,6 +58,7 @@ export async function runCli(context: CliContext): Promise<number> {
   addUpCommand(program, context);
   addBackendsCommands(program, context);
   addClientConfigCommand(program, context);
+  addCompletionCommand(program, context);
   addConfigCommands(program, context);
   addEnvoyCommands(program, context);
   addKeysCommands(program, context);
