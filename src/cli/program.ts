@@ -7,6 +7,7 @@ import { addBackendsCommands } from './backends-commands.ts';
 import { addClientConfigCommand } from './client-config-command.ts';
 import { addCompletionCommand } from './completion-command.ts';
 import { addConfigCommands } from './config-commands.ts';
+import { addDoctorCommand } from './doctor-command.ts';
 import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
 import { addKeysCommands } from './keys-commands.ts';
@@ -37,6 +38,7 @@ Examples:
   $ mcp-gateway config print --config gateway.yaml
   $ mcp-gateway backends list
   $ mcp-gateway sessions list
+  $ mcp-gateway doctor
 `;
 
 /** Runs one command to its end and gives the exit code: 0, 1 for failures, 2 for what was typed or configured wrongly. */
@@ -60,6 +62,7 @@ export async function runCli(context: CliContext): Promise<number> {
   addClientConfigCommand(program, context);
   addCompletionCommand(program, context);
   addConfigCommands(program, context);
+  addDoctorCommand(program, context);
   addEnvoyCommands(program, context);
   addKeysCommands(program, context);
   addSessionsCommands(program, context);
