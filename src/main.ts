@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command `mcp-gateway`: hands over what the operating system gave this process.
 
+import { fileURLToPath } from 'node:url';
 import { runCli } from './cli/program.ts';
 import { environment } from './config/settings.ts';
 
@@ -16,6 +17,7 @@ for (const stream of [process.stdout, process.stderr]) {
 process.exitCode = await runCli({
   argv: process.argv.slice(2),
   env: environment(),
+  self: { node: process.execPath, main: fileURLToPath(import.meta.url) },
   stdout: process.stdout,
   stderr: process.stderr,
   outputGone: outputGone.signal,

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { envoyBinary } from './setup/tools.ts';
@@ -110,5 +111,38 @@ describe('envoy fetch', () => {
     const { code, stderr } = await run(['envoy', 'fetch'], { ENVOY_BIN: process.execPath });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^mcp-gateway: ENVOY_BIN=.* cannot be used: .*\n$/);
+  });
+});
+
+describe('client-config --stdio', () => {
+  const ofClaudeDesktop = async (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
+    const { code, stdout, stderr } = await run(['client-config', 'claude-desktop', '--stdio', ...args], env);
+    expect([code, stderr]).toEqual([0, 'this belongs into claude_desktop_config.json (Settings, Developer, Edit Config)\n']);
+    return (JSON.parse(stdout) as { mcpServers: Record<string, unknown> }).mcpServers['mcp-gateway'];
+  };
+
+  it('names this very program by absolute paths, and its home only when that is not the usual one', async () => {
+    const usual = { command: process.execPath, args: [main, 'serve'] };
+    expect(await ofClaudeDesktop([])).toEqual(usual);
+    expect(await ofClaudeDesktop([], { MCP_GATEWAY_HOME: join(folder, '.mcp-gateway') })).toEqual(usual);
+    const elsewhere = { ...usual, args: [...usual.args, '--home', join(folder, 'a b')] };
+    expect(await ofClaudeDesktop(['--home', 'a b'])).toEqual(elsewhere);
+    expect(await ofClaudeDesktop([], { MCP_GATEWAY_HOME: join(folder, 'a b') })).toEqual(elsewhere);
+  });
+
+  it('gives Claude Code a line that a shell takes as it is meant', async () => {
+    const { stdout } = await run(['client-config', 'claude-code', '--stdio', '--home', "it's $(id)"]);
+    const { stdout: words } = await promisify(execFile)('sh', ['-c', `claude() { printf '%s\\n' "$@"; }; ${stdout}`]);
+    expect(words.trimEnd().split('\n').slice(-6)).toEqual([
+      ...['--', process.execPath, main, 'serve', '--home', join(folder, "it's $(id)")],
+    ]);
+  });
+
+  it('with backends is a usage error', async () => {
+    expect(await run(['client-config', 'zed', 'github', '--stdio'])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'mcp-gateway: --stdio is one server for all backends: leave their names out\n',
+    });
   });
 });

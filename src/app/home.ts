@@ -29,16 +29,23 @@ export interface Home {
   forget(): Promise<void>;
 }
 
+/** Why no gateway can run in a folder of this name, in one line; undefined when it can. */
+export function pathProblem(path: string, workers: number): string | undefined {
+  const excess = Buffer.byteLength(socketsIn(join(path, 'run'), workers - 1).http) - MAX_SOCKET_PATH;
+  if (excess <= 0) return undefined;
+  return `the home folder's path is ${excess} bytes too long for unix sockets: choose a shorter one with --home`;
+}
+
+function socketsIn(run: string, index: number) {
+  return { grpc: join(run, `sidecar-${index}.sock`), http: join(run, `sidecar-${index}-http.sock`) };
+}
+
 /** @throws Error with one line when the folder cannot be used or another gateway runs in it. */
 export async function openHome(path: string, workers: number): Promise<Home> {
   const run = join(path, 'run');
-  const sidecarSockets = (index: number) => ({ grpc: join(run, `sidecar-${index}.sock`), http: join(run, `sidecar-${index}-http.sock`) });
-  const longest = Buffer.byteLength(sidecarSockets(workers - 1).http);
-  if (longest > MAX_SOCKET_PATH) {
-    throw new Error(
-      `the home folder's path is ${longest - MAX_SOCKET_PATH} bytes too long for unix sockets: choose a shorter one with --home`,
-    );
-  }
+  const sidecarSockets = (index: number) => socketsIn(run, index);
+  const problem = pathProblem(path, workers);
+  if (problem !== undefined) throw new Error(problem);
   const gatewayProcesses = join(run, 'gateway');
   try {
     for (const folder of [path, run, join(path, 'logs'), join(path, 'resources'), gatewayProcesses])

@@ -18,35 +18,34 @@ export interface ClientConfig {
 export const CLIENTS = ['claude-code', 'claude-desktop', 'cline', 'continue', 'cursor', 'vscode', 'windsurf', 'zed'] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
-const FORMS: Readonly<Record<ClientName, (endpoints: readonly Endpoint[]) => ClientConfig>> = {
-  'claude-code': (endpoints) => ({
-    text: endpoints.map(({ name, url }) => `claude mcp add --transport http ${name} '${url.replaceAll("'", '%27')}'\n`).join(''),
-    place: 'a terminal',
-  }),
+/** Where the configuration of each client lies, as a sentence's end. */
+export const PLACES: Readonly<Record<ClientName, string>> = {
+  'claude-code': 'a terminal',
+  'claude-desktop': 'claude_desktop_config.json (Settings, Developer, Edit Config)',
+  cline: 'cline_mcp_settings.json (MCP Servers, Configure)',
+  continue: '~/.continue/config.yaml',
+  cursor: '~/.cursor/mcp.json',
+  vscode: '.vscode/mcp.json',
+  windsurf: '~/.codeium/windsurf/mcp_config.json',
+  zed: 'settings.json of Zed',
+};
+
+const FORMS: Readonly<Record<ClientName, (endpoints: readonly Endpoint[]) => string>> = {
+  'claude-code': (endpoints) =>
+    endpoints.map(({ name, url }) => `claude mcp add --transport http ${name} '${url.replaceAll("'", '%27')}'\n`).join(''),
   // Its file knows programs only; this one speaks to the URL, the login included.
-  'claude-desktop': (endpoints) => ({
-    text: json({ mcpServers: byName(endpoints, ({ url }) => ({ command: 'npx', args: ['-y', 'mcp-remote', url, ...unlessSafe(url)] })) }),
-    place: 'claude_desktop_config.json (Settings, Developer, Edit Config)',
-  }),
-  cline: (endpoints) => ({
-    text: json({ mcpServers: byName(endpoints, ({ url }) => ({ type: 'streamableHttp', url })) }),
-    place: 'cline_mcp_settings.json (MCP Servers, Configure)',
-  }),
-  continue: (endpoints) => ({
-    text: stringify({ mcpServers: endpoints.map(({ name, url }) => ({ name, type: 'streamable-http', url })) }),
-    place: '~/.continue/config.yaml',
-  }),
-  cursor: (endpoints) => ({ text: json({ mcpServers: byName(endpoints, ({ url }) => ({ url })) }), place: '~/.cursor/mcp.json' }),
-  vscode: (endpoints) => ({ text: json({ servers: byName(endpoints, ({ url }) => ({ type: 'http', url })) }), place: '.vscode/mcp.json' }),
-  windsurf: (endpoints) => ({
-    text: json({ mcpServers: byName(endpoints, ({ url }) => ({ serverUrl: url })) }),
-    place: '~/.codeium/windsurf/mcp_config.json',
-  }),
-  zed: (endpoints) => ({ text: json({ context_servers: byName(endpoints, ({ url }) => ({ url })) }), place: 'settings.json of Zed' }),
+  'claude-desktop': (endpoints) =>
+    jsonText({ mcpServers: byName(endpoints, ({ url }) => ({ command: 'npx', args: ['-y', 'mcp-remote', url, ...unlessSafe(url)] })) }),
+  cline: (endpoints) => jsonText({ mcpServers: byName(endpoints, ({ url }) => ({ type: 'streamableHttp', url })) }),
+  continue: (endpoints) => stringify({ mcpServers: endpoints.map(({ name, url }) => ({ name, type: 'streamable-http', url })) }),
+  cursor: (endpoints) => jsonText({ mcpServers: byName(endpoints, ({ url }) => ({ url })) }),
+  vscode: (endpoints) => jsonText({ servers: byName(endpoints, ({ url }) => ({ type: 'http', url })) }),
+  windsurf: (endpoints) => jsonText({ mcpServers: byName(endpoints, ({ url }) => ({ serverUrl: url })) }),
+  zed: (endpoints) => jsonText({ context_servers: byName(endpoints, ({ url }) => ({ url })) }),
 };
 
 export function clientConfig(client: ClientName, endpoints: readonly Endpoint[]): ClientConfig {
-  return FORMS[client](endpoints);
+  return { text: FORMS[client](endpoints), place: PLACES[client] };
 }
 
 function byName<Entry>(endpoints: readonly Endpoint[], entry: (endpoint: Endpoint) => Entry): Record<string, Entry> {
@@ -59,6 +58,6 @@ function unlessSafe(url: string): string[] {
   return protocol === 'https:' || hostname === 'localhost' || hostname === '127.0.0.1' ? [] : ['--allow-http'];
 }
 
-function json(value: unknown): string {
+export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }

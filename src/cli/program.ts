@@ -5,7 +5,9 @@ import { Command, CommanderError } from 'commander';
 import { SettingsError } from '../config/settings-load.ts';
 import { addBackendsCommands } from './backends-commands.ts';
 import { addClientConfigCommand } from './client-config-command.ts';
+import { addCompletionCommand } from './completion-command.ts';
 import { addConfigCommands } from './config-commands.ts';
+import { addDoctorCommand } from './doctor-command.ts';
 import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
 import { addKeysCommands } from './keys-commands.ts';
@@ -18,6 +20,8 @@ import { addUpCommand } from './up-command.ts';
 export interface CliContext {
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** How others start this very program: absolute paths of Node and of `main.js`. */
+  readonly self: { readonly node: string; readonly main: string };
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   /** Aborts when nobody reads standard output any more. */
@@ -34,6 +38,7 @@ Examples:
   $ mcp-gateway config print --config gateway.yaml
   $ mcp-gateway backends list
   $ mcp-gateway sessions list
+  $ mcp-gateway doctor
 `;
 
 /** Runs one command to its end and gives the exit code: 0, 1 for failures, 2 for what was typed or configured wrongly. */
@@ -55,7 +60,9 @@ export async function runCli(context: CliContext): Promise<number> {
   addUpCommand(program, context);
   addBackendsCommands(program, context);
   addClientConfigCommand(program, context);
+  addCompletionCommand(program, context);
   addConfigCommands(program, context);
+  addDoctorCommand(program, context);
   addEnvoyCommands(program, context);
   addKeysCommands(program, context);
   addSessionsCommands(program, context);

