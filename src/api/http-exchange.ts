@@ -17,6 +17,7 @@ export function apiRequest(request: IncomingMessage, signal: AbortSignal): ApiRe
     method,
     path: pathOf(request),
     query: queryOf(url).slice(1),
+    headers,
     origin: headers.origin,
     accept: headers.accept,
     contentType: headers['content-type'],

@@ -1,7 +1,7 @@
 // The OpenAPI 3.1 document of the REST interface, made from the operations themselves: it cannot say anything else than the server does.
 
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { version } from '../config/version.ts';
 import type { Operation } from './operation.ts';
 import { problemDetails } from './schemas.ts';
 
@@ -90,9 +90,4 @@ function atComponents(schema: unknown): unknown {
       .filter(([key, value]) => !(key === 'id' && typeof value === 'string'))
       .map(([key, value]) => [key, key === '$ref' ? String(value).replace('#/$defs/', '#/components/schemas/') : atComponents(value)]),
   );
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return manifest.version;
 }

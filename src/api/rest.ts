@@ -18,6 +18,8 @@ export interface ApiRequest {
   readonly method: string;
   readonly path: string;
   readonly query: string;
+  /** All of them, in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly origin: string | undefined;
   readonly accept: string | undefined;
   readonly contentType: string | undefined;

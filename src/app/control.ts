@@ -5,8 +5,10 @@ import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { type AdminServer, type AdminServerOptions, startAdminServer } from '../api/admin-server.ts';
 import { startControlServer } from '../api/control-server.ts';
+import { withMcp } from '../api/mcp-endpoint.ts';
 import { createRest } from '../api/rest.ts';
 import type { Settings } from '../config/settings.ts';
+import { version } from '../config/version.ts';
 import { type BackendControlDependencies, createBackendControl } from '../control/backends.ts';
 import { loadOrCreateToken } from '../control/control-token.ts';
 import { createFreeing } from '../control/freeing.ts';
@@ -17,9 +19,11 @@ import { createAddressRules } from '../core/address-rules.ts';
 import { tenantWindows } from '../gateway/claim.ts';
 import { type EndUpstreamDependencies, endUpstream } from '../gateway/end-upstream.ts';
 import type { PublicUrlRules } from '../gateway/public-url.ts';
+import { createAnswerMcp } from '../mcp/http.ts';
 import type { Limits } from '../quota/limits.ts';
 import type { LocalRuntime } from '../runtime/local/runtime.ts';
 import { createClosers } from './closers.ts';
+import { performAs } from './control-calls.ts';
 import { createControlIdentity } from './control-identity.ts';
 import type { Declared } from './declared.ts';
 import type { Home } from './home.ts';
@@ -66,7 +70,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     baseUrl,
     audit,
   });
-  const rest = createRest({
+  const plain = createRest({
     backends,
     sessions: createSessionControl({ store, freeing, audit }),
     tenants: createTenantControl({
@@ -78,6 +82,8 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       audit,
     }),
   });
+  const answerMcp = createAnswerMcp(version(), (err) => log.warn({ err }, 'MCP request of an administrator failed'));
+  const rest = withMcp(plain, (request, actor) => answerMcp(request, performAs(plain, actor, request.signal)));
   const publicUrl: PublicUrlRules = {
     publicUrl: settings.publicUrl,
     trustForwardedHost: settings.trustedProxies > 0,

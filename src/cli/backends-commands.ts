@@ -42,7 +42,7 @@ export function addBackendsCommands(program: Command, { env, stdout, outputGone 
   const backends = program.command('backends').description('show or restart the backends of a running gateway').helpCommand(false);
   const connect = async (typed: Readonly<Record<string, unknown>>) => {
     const { connectControl } = await import('./control-client.ts');
-    return connectControl(settingsOf(typed, env).settings.home);
+    return connectControl(settingsOf(typed, env).settings.home, env);
   };
   const print = async <T>(answer: T, typed: Typed, text: (answer: T) => Promise<string>): Promise<void> => {
     stdout.write(typed.json ? `${JSON.stringify(answer, undefined, 2)}\n` : await text(answer));

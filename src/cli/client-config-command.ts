@@ -39,7 +39,7 @@ export function addClientConfigCommand(program: Command, { env, self, stdout, st
         return print(stdioClientConfig(client, ownServer(settingsOf(typed, env).settings.home)));
       }
       const { connectControl } = await import('./control-client.ts');
-      const gateway = await connectControl(settingsOf(typed, env).settings.home);
+      const gateway = await connectControl(settingsOf(typed, env).settings.home, env);
       const known = (await gateway.get(['adapters'])) as readonly Adapter[];
       const missing = names.filter((name) => !known.some((each) => each.name === name));
       if (missing.length > 0) throw new Error(`there is no backend ${missing.join(', ')}: see mcp-gateway backends list`);

@@ -1,59 +1,70 @@
-// How commands reach the gateway of a home: where it says that it is, with the token that lies beside that note.
+// How commands call the control plane of a gateway: its REST interface, with a token, and failures in one line.
 
 import { get, type IncomingMessage } from 'node:http';
-import { join } from 'node:path';
-import { readAnnouncement } from '../app/announcement.ts';
-import { readToken } from '../control/control-token.ts';
+import { get as getSecurely } from 'node:https';
+import { answerOf, CallRefused, type ControlCall, type Perform, targetOf } from '../control/calls.ts';
+import { type GatewayTarget, localTarget, remoteTarget } from './gateway-target.ts';
 import { printable } from './table.ts';
 
 /** Above what the gateway itself waits for its store. */
 const TIMEOUT_MS = 15_000;
 
-/** `path` are the segments of the resource; a `query` without a value is left out. Rejects with one line. */
-export type Ask = (path: readonly string[], query?: Readonly<Record<string, string | undefined>>) => Promise<unknown>;
+type Query = NonNullable<ControlCall['query']>;
 
 export interface ControlClient {
-  readonly get: Ask;
-  readonly post: Ask;
-  readonly delete: Ask;
+  readonly perform: Perform;
+  /** `path` are the segments of the resource; a `query` without a value is left out. Rejects with one line. */
+  readonly get: (path: readonly string[], query?: Query) => Promise<unknown>;
+  readonly post: (path: readonly string[], body?: unknown) => Promise<unknown>;
+  readonly delete: (path: readonly string[], query?: Query) => Promise<unknown>;
   /** Text, as it comes. Ends when the gateway ends it, or `signal` aborts. Rejects as the others do. */
   readonly read: (path: readonly string[], query: Readonly<Record<string, string>>, signal: AbortSignal) => AsyncGenerator<string>;
 }
 
-/** @throws Error with one line that says what to do when no gateway runs there. */
-export async function connectControl(home: string, request: typeof fetch = fetch): Promise<ControlClient> {
-  const announced = await readAnnouncement(home);
-  if (!announced) throw new Error(`no gateway runs in ${home}: start it with "mcp-gateway up", or name its folder with --home`);
-  const tokenFile = join(home, 'token');
-  const token = await readToken(tokenFile);
-  if (token === undefined) throw new Error(`${tokenFile} is missing: restart the gateway of ${home} to get a new one`);
-  const { admin } = announced;
+/** The gateway that MCP_GATEWAY_URL names, or else that of the home. @throws Error with one line that says what to do when there is none. */
+export async function connectControl(home: string, env: Readonly<Record<string, string | undefined>>): Promise<ControlClient> {
+  const remote = remoteTarget(env, (base, clientId) => {
+    const login = import('./device-login.ts').then(({ createDeviceLogin }) =>
+      createDeviceLogin({ base, clientId, request: fetch, tell: (text) => process.stderr.write(`${text}\n`) }),
+    );
+    return async () => (await login).token();
+  });
+  return createControlClient(remote ?? (await localTarget(home)));
+}
 
-  const headers = { authorization: `Bearer ${token}` };
+export function createControlClient(target: GatewayTarget, request: typeof fetch = fetch): ControlClient {
+  const { base } = target;
+  const urlOf = (call: Pick<ControlCall, 'path' | 'query'>): string => {
+    const { path, query } = targetOf(call);
+    return `${base}${path}${query === '' ? '' : `?${query}`}`;
+  };
+  const headersOf = async () => ({ authorization: `Bearer ${await target.token()}` });
 
-  const urlOf = (path: readonly string[], query: Parameters<Ask>[1] = {}): URL => {
-    const url = new URL(`/${path.map(encodeURIComponent).join('/')}`, admin);
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
-    return url;
+  const explained = (error: unknown): unknown => {
+    if (error instanceof CallRefused) {
+      const said = error.status === 401 ? target.untaken : printable(error.message);
+      return new CallRefused(said, error.status, error.code);
+    }
+    const { name, cause } = error as Error & { cause?: { code?: unknown } };
+    // What went wrong before anything was asked says so itself.
+    if (name !== 'TimeoutError' && cause === undefined && !(error instanceof TypeError) && !('code' in (error as Error))) return error;
+    const why = name === 'TimeoutError' ? ` within ${TIMEOUT_MS / 1000} s` : '';
+    return new Error(`${target.name} does not answer${why}: ${target.silent}`, { cause: error });
   };
 
-  const refused = (status: number, body: string): Refused =>
-    status === 401
-      ? new Refused(`the gateway at ${admin} does not take the token of ${tokenFile}: restart it`)
-      : new Refused(detailOf(body) ?? `the gateway at ${admin} answers ${status}`);
-
-  const explained = (error: unknown): Error => {
-    if (error instanceof Refused) return error;
-    const why = (error as Error).name === 'TimeoutError' ? `within ${TIMEOUT_MS / 1000} s` : `at ${admin}`;
-    return new Error(`the gateway of ${home} does not answer ${why}: see ${join(home, 'logs')}`, { cause: error });
-  };
-
-  const ask = async (method: string, path: readonly string[], query: Parameters<Ask>[1]): Promise<unknown> => {
+  const perform: Perform = async (call) => {
     try {
-      const answer = await request(urlOf(path, query), { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) });
-      const body = await answer.text();
-      if (!answer.ok) throw refused(answer.status, body);
-      return JSON.parse(body);
+      const { method, body, revision } = call;
+      const headers = {
+        ...(await headersOf()),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(revision !== undefined && { 'if-match': `"${revision}"` }),
+      };
+      const answer = await request(urlOf(call), {
+        ...{ method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      return answerOf(answer.status, await answer.text(), `${target.name} answers ${answer.status}`);
     } catch (error) {
       throw explained(error);
     }
@@ -61,15 +72,17 @@ export async function connectControl(home: string, request: typeof fetch = fetch
 
   async function* read(path: readonly string[], query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncGenerator<string> {
     try {
+      const headers = await headersOf();
       // Not by fetch, which gives up after five minutes of silence.
+      const ask = base.startsWith('https:') ? getSecurely : get;
       const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-        get(urlOf(path, query), { headers, signal }, resolve).on('error', reject);
+        ask(urlOf({ path, query }), { headers, signal }, resolve).on('error', reject);
       });
       answer.setEncoding('utf8');
       if (answer.statusCode !== 200) {
         let body = '';
         for await (const text of answer) body += text;
-        throw refused(answer.statusCode ?? 0, body);
+        answerOf(answer.statusCode ?? 0, body, `${target.name} answers ${answer.statusCode}`);
       }
       for await (const text of answer) yield text as string;
     } catch (error) {
@@ -78,22 +91,10 @@ export async function connectControl(home: string, request: typeof fetch = fetch
   }
 
   return {
-    get: (path, query) => ask('GET', path, query),
-    post: (path, query) => ask('POST', path, query),
-    delete: (path, query) => ask('DELETE', path, query),
+    perform,
+    get: (path, query) => perform({ method: 'GET', path, query }),
+    post: (path, body) => perform({ method: 'POST', path, body }),
+    delete: (path, query) => perform({ method: 'DELETE', path, query }),
     read,
   };
-}
-
-/** The gateway has answered, and says why not. */
-class Refused extends Error {}
-
-/** The sentence of problem details. */
-function detailOf(body: string): string | undefined {
-  try {
-    const { detail } = JSON.parse(body) as { readonly detail?: unknown };
-    return typeof detail === 'string' ? printable(detail) : undefined;
-  } catch {
-    return undefined;
-  }
 }

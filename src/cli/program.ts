@@ -1,8 +1,8 @@
 // The commands of `mcp-gateway`: what they are called, what they take, and how they fail.
 
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SettingsError } from '../config/settings-load.ts';
+import { version } from '../config/version.ts';
 import { addBackendsCommands } from './backends-commands.ts';
 import { addClientConfigCommand } from './client-config-command.ts';
 import { addCompletionCommand } from './completion-command.ts';
@@ -12,6 +12,7 @@ import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
 import { addKeysCommands } from './keys-commands.ts';
 import type { Terminal } from './progress.ts';
+import { addServeCommand } from './serve-command.ts';
 import { addSessionsCommands } from './sessions-commands.ts';
 import { addTenantsCommands } from './tenants-commands.ts';
 import { addUpCommand } from './up-command.ts';
@@ -65,6 +66,7 @@ export async function runCli(context: CliContext): Promise<number> {
   addDoctorCommand(program, context);
   addEnvoyCommands(program, context);
   addKeysCommands(program, context);
+  addServeCommand(program, context);
   addSessionsCommands(program, context);
   addTenantsCommands(program, context);
   addInternalCommands(program, context);
@@ -85,9 +87,4 @@ function oneLine(text: string): string {
     .replace(/^error: /, '')
     .trim()
     .replaceAll(/\s+/g, ' ')}\n`;
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return manifest.version;
 }

@@ -75,7 +75,7 @@ async function endSessions(key: string | undefined, typed: Typed, { env, stdout 
 
 async function connect(typed: Typed, env: NodeJS.ProcessEnv) {
   const { connectControl } = await import('./control-client.ts');
-  return connectControl(settingsOf(typed, env).settings.home);
+  return connectControl(settingsOf(typed, env).settings.home, env);
 }
 
 function limitOf(raw: string): string {

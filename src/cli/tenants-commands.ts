@@ -24,7 +24,7 @@ export function addTenantsCommands(program: Command, { env, stdout }: CliContext
   const tenants = program.command('tenants').description('show the tenants of a running gateway').helpCommand(false);
   const ask = async (path: readonly string[], typed: Typed): Promise<unknown> => {
     const { connectControl } = await import('./control-client.ts');
-    return (await connectControl(settingsOf(typed, env).settings.home)).get(path);
+    return (await connectControl(settingsOf(typed, env).settings.home, env)).get(path);
   };
   const print = async <T>(answer: T, typed: Typed, text: (answer: T) => Promise<string>): Promise<void> => {
     stdout.write(typed.json ? `${JSON.stringify(answer, undefined, 2)}\n` : await text(answer));

@@ -1,6 +1,6 @@
 // `mcp-gateway up`: runs the whole gateway on this machine until it is told to stop.
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { CliContext } from './program.ts';
 import { createProgress, type ProgressEvent, progressForm } from './progress.ts';
 import { addSettingsOptions, settingsOf } from './settings-options.ts';
@@ -12,7 +12,9 @@ export function addUpCommand(program: Command, { env, stdout, stderr }: CliConte
   const command = program
     .command('up')
     .description('start Envoy, the sidecar and the MCP servers of a folder of resource files, and stay')
-    .option('--json', 'print progress and the final addresses as JSON lines');
+    .option('--json', 'print progress and the final addresses as JSON lines')
+    // For whoever starts it and may be killed.
+    .addOption(new Option('--until-input-ends').hideHelp());
   addSettingsOptions(command).action(async (typed: Record<string, unknown>) => {
     const json = typed['json'] === true;
     const { settings, warnings } = settingsOf(typed, env);
@@ -22,7 +24,8 @@ export function addUpCommand(program: Command, { env, stdout, stderr }: CliConte
       progress: (event: ProgressEvent) => progress(event),
       ready: (info: WelcomeInfo) => void stdout.write(json ? `${JSON.stringify({ event: 'ready', ...info })}\n` : welcome(info)),
     };
-    const { stop, hurry, release } = listenForStop();
+    const { stop: signalled, hurry, release } = listenForStop();
+    const stop = typed['untilInputEnds'] === true ? AbortSignal.any([signalled, inputEnded()]) : signalled;
     try {
       const { runUp } = await import('../app/up.ts');
       await runUp(settings, { signal: stop, hurry, env, out });
@@ -32,6 +35,13 @@ export function addUpCommand(program: Command, { env, stdout, stderr }: CliConte
       release();
     }
   });
+}
+
+function inputEnded(): AbortSignal {
+  const ended = new AbortController();
+  const end = (): void => ended.abort(new Error('the input has ended'));
+  process.stdin.once('end', end).once('close', end).once('error', end).resume();
+  return ended.signal;
 }
 
 /** Being stopped while starting is what the user asked for; Node wraps the signal's reason in an AbortError. */

@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
-import { configFileVariable, type Setting, type SettingName, type Settings, settingsTable } from './settings.ts';
+import { clientVariables, configFileVariable, type Setting, type SettingName, type Settings, settingsTable } from './settings.ts';
 import { formatAddress, isLoopback, type ParseContext } from './settings-parsers.ts';
 
 const MAX_CONFIG_BYTES = 1024 * 1024;
@@ -129,7 +129,7 @@ function checkTogether({ listen, admin, issuers = [] }: Partial<Settings>, probl
 
 /** A typing mistake in a variable's name would otherwise be silent; but other programs may own the prefix too, so it is no error. */
 function unknownVariables(env: NodeJS.ProcessEnv): string[] {
-  const known = new Set([configFileVariable, ...rows().map(([, row]) => row.env)]);
+  const known = new Set([configFileVariable, ...clientVariables, ...rows().map(([, row]) => row.env)]);
   const unknown = Object.keys(env).filter((name) => name.startsWith('MCP_GATEWAY_') && !known.has(name));
   return unknown.map((name) => `${name} is not a setting of this version`);
 }

@@ -5,7 +5,8 @@ import { readAnnouncement } from '../../app/announcement.ts';
 import type { Settings } from '../../config/settings.ts';
 import { formatAddress } from '../../config/settings-parsers.ts';
 import { limited } from '../../core/within.ts';
-import { connectControl } from '../control-client.ts';
+import { createControlClient } from '../control-client.ts';
+import { localTarget } from '../gateway-target.ts';
 import { type Finding, failure, failureOf, ok, type Title, warning } from './finding.ts';
 import { checkPort } from './ports.ts';
 
@@ -79,7 +80,7 @@ async function checkReady(listener: string, home: string, request: typeof fetch)
 async function adaptersOf(home: string, admin: string, request: typeof fetch): Promise<{ finding: Finding; adapters: readonly Adapter[] }> {
   const title = ['admin'] as const;
   try {
-    const adapters = (await (await connectControl(home, request)).get(['adapters'])) as readonly Adapter[];
+    const adapters = (await createControlClient(await localTarget(home), request).get(['adapters'])) as readonly Adapter[];
     const backends = adapters.length === 1 ? 'one backend' : `${adapters.length} backends`;
     return { finding: ok(title, `${admin} answers, with ${backends}`), adapters };
   } catch (error) {

@@ -1,0 +1,113 @@
+// The tool `register_backend`: declares an MCP server, and waits until it is healthy, or until it is clear why it is not.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { CallToolResult, McpServer, ServerContext } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import { CallRefused, type Perform } from '../control/calls.ts';
+import { answer, failed, failure } from './answer.ts';
+import { type AdapterPart, adapterPart, backend, backendOf } from './list-backends.ts';
+
+const POLL_MS = 500;
+/** An image may have to be fetched first. */
+const WAIT_MS = 180_000;
+/** So long a backend may be unhealthy before that is the answer: servers fail at their first start that wait for another one. */
+const PATIENCE_MS = 20_000;
+
+const input = z.strictObject({
+  name: z.string().describe('Lower-case letters, digits and "-"; it becomes part of the URL.'),
+  image: z
+    .string()
+    .describe(
+      'npm:@scope/name@1.2.3 or pypi:name==1.2.3 with the exact version, a container image, or the URL of a server that runs elsewhere.',
+    ),
+  env: z.record(z.string(), z.string()).optional().describe('Environment variables. Their values are never shown again.'),
+  args: z.array(z.string()).optional().describe('Arguments of the program; $(PORT) stands for the port that it is given.'),
+  transport: z.enum(['streamable-http', 'stdio']).optional().describe('What the server speaks; streamable-http unless told otherwise.'),
+  port: z.int().min(1).max(65_535).optional().describe('Of a container; programs on this machine are given a port in PORT.'),
+  path: z.string().optional().describe('Where the server takes MCP requests; /mcp unless told otherwise.'),
+  replicas: z.int().min(0).max(100).optional(),
+  affinity: z.enum(['session', 'none']).optional().describe('none: the server is stateless, and requests are spread evenly.'),
+  healthCheck: z
+    .strictObject({ type: z.enum(['http', 'mcp']).optional(), path: z.string().optional() })
+    .optional()
+    .describe('GET /healthz unless told otherwise; { "type": "mcp" } probes with an MCP request.'),
+  tenants: z.array(z.string()).optional().describe('Tenants that may use it, "*" for all. None: its creator and administrators.'),
+  replace: z.boolean().optional().describe('Replaces a backend of this name that was registered before.'),
+});
+type Input = z.output<typeof input>;
+
+export function addRegisterBackend(server: McpServer, perform: Perform): void {
+  server.registerTool(
+    'register_backend',
+    {
+      title: 'Register a backend',
+      description:
+        'Registers an MCP server with the gateway, starts it, and waits until it is healthy. Which images may be registered is up to the administrator of the gateway.',
+      inputSchema: input,
+      outputSchema: backend,
+      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
+    },
+    async (args, context) => {
+      try {
+        const declared = await declare(args, perform);
+        return await whenHealthy(declared, perform, context);
+      } catch (error) {
+        return failed(error);
+      }
+    },
+  );
+}
+
+async function declare({ replace = false, ...args }: Input, perform: Perform): Promise<AdapterPart> {
+  const { env, replicas, tenants, ...same } = args;
+  const body = {
+    ...same,
+    ...(env && { environmentVariables: env }),
+    ...(replicas !== undefined && { replicaCount: replicas }),
+    ...(tenants && { access: { tenants } }),
+  };
+  if (replace) {
+    try {
+      const { revision } = adapterPart.parse(await perform({ method: 'GET', path: ['adapters', args.name] }));
+      return adapterPart.parse(await perform({ method: 'PUT', path: ['adapters', args.name], body, revision }));
+    } catch (error) {
+      if (!(error instanceof CallRefused) || error.code !== 'missing') throw error;
+    }
+  }
+  return adapterPart.parse(await perform({ method: 'POST', path: ['adapters'], body }));
+}
+
+async function whenHealthy(declared: AdapterPart, perform: Perform, { mcpReq }: ServerContext): Promise<CallToolResult> {
+  const { name } = declared;
+  const { signal } = mcpReq;
+  const token = mcpReq._meta?.progressToken;
+  const began = performance.now();
+  let said = '';
+  let steps = 0;
+  let unhealthySince: number | undefined;
+  for (let current = declared; ; current = adapterPart.parse(await perform({ method: 'GET', path: ['adapters', name] }))) {
+    const { health, message } = current;
+    if (health === 'healthy' || health === 'stopped') {
+      const why = health === 'stopped' ? `${name} is registered with 0 replicas: nothing runs.` : `${name} is healthy: ${current.url}`;
+      return answer(backendOf(current), why);
+    }
+    const now = performance.now();
+    unhealthySince = health === 'unhealthy' ? (unhealthySince ?? now) : undefined;
+    const text = `${name}: ${message || health}`;
+    if (token !== undefined && text !== said) {
+      said = text;
+      steps += 1;
+      await mcpReq.notify({ method: 'notifications/progress', params: { progressToken: token, progress: steps, message: text } });
+    }
+    const lost = unhealthySince !== undefined && now - unhealthySince > PATIENCE_MS;
+    if (lost || now - began > WAIT_MS) return notHealthy(current, Math.round((now - began) / 1000));
+    await delay(POLL_MS, undefined, { signal });
+  }
+}
+
+function notHealthy({ name, message, health }: AdapterPart, seconds: number): CallToolResult {
+  return failure(
+    `${name} is registered, but after ${seconds} s it is not healthy (${health}): ${message}`,
+    'Correct what is wrong and call register_backend again with the same name and replace: true (a server without /healthz needs healthCheck: { "type": "mcp" } or the path of its own health check), or ask the user to look at its log: mcp-gateway backends logs NAME.',
+  );
+}
