@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Adapter } from '../api/adapter-operations.ts';
+import { addBackendChanges } from './backends-changes.ts';
 import type { CliContext } from './program.ts';
 import { addHomeOptions, settingsOf } from './settings-options.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -37,9 +38,13 @@ New processes take over as soon as they are ready. The old ones have half a minu
 again on the new ones, without what a server kept only in its memory. Sessions of backends with "recovery: fail" end with them.
 `;
 
-/** Adds `backends list`, `get`, `logs` and `restart`. */
-export function addBackendsCommands(program: Command, { env, stdout, outputGone }: CliContext): void {
-  const backends = program.command('backends').description('show or restart the backends of a running gateway').helpCommand(false);
+/** Adds `backends list`, `get`, `add`, `update`, `rm`, `logs` and `restart`. */
+export function addBackendsCommands(program: Command, context: CliContext): void {
+  const { env, stdout, outputGone } = context;
+  const backends = program
+    .command('backends')
+    .description('show, register, change or restart the backends of a running gateway')
+    .helpCommand(false);
   const connect = async (typed: Readonly<Record<string, unknown>>) => {
     const { connectControl } = await import('./control-client.ts');
     return connectControl(settingsOf(typed, env).settings.home, env);
@@ -63,6 +68,7 @@ export function addBackendsCommands(program: Command, { env, stdout, outputGone 
       const adapter = (await (await connect(typed)).get(['adapters', name])) as Adapter;
       await print(adapter, typed, async (answer) => (await import('./backends-output.ts')).backendPage(answer, Date.now()));
     });
+  addBackendChanges(backends, context);
   addHomeOptions(backends.command('logs').description('print what an instance of a backend has written'))
     .argument('<NAME>', 'the name of the backend')
     .option('--instance <N>', 'which one, in the order of `backends get`', countOf, '0')

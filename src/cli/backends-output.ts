@@ -17,9 +17,26 @@ export function backendTable(backends: readonly Adapter[]): string {
 
 /** `now`: milliseconds since 1970. */
 export function backendPage(backend: Adapter, now: number): string {
-  const { name, health, message, image, url, affinity, transport, access, sessionRules, args, env, createdBy, source, instances } = backend;
+  const {
+    name,
+    description,
+    health,
+    message,
+    image,
+    url,
+    affinity,
+    transport,
+    access,
+    sessionRules,
+    args,
+    env,
+    createdBy,
+    source,
+    instances,
+  } = backend;
   const { recovery, idleTimeout, maxAge } = sessionRules;
   const facts = [
+    ...(description === '' ? [] : [['description', description]]),
     ['health', message === '' ? health : `${health}: ${message}`],
     ['url', url],
     ['image', image],

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { TenantDetail, TenantSummary } from '../control/tenant-view.ts';
 import type { CliContext } from './program.ts';
 import { addHomeOptions, settingsOf } from './settings-options.ts';
+import { addTenantChanges } from './tenants-changes.ts';
 
 type Typed = { readonly json?: true };
 
@@ -19,9 +20,13 @@ Examples:
   $ mcp-gateway tenants get engineering --json | jq .use.sessions
 `;
 
-/** Adds `tenants list` and `tenants get`. */
-export function addTenantsCommands(program: Command, { env, stdout }: CliContext): void {
-  const tenants = program.command('tenants').description('show the tenants of a running gateway').helpCommand(false);
+/** Adds `tenants list`, `get`, `set-quota` and `rm`. */
+export function addTenantsCommands(program: Command, context: CliContext): void {
+  const { env, stdout } = context;
+  const tenants = program
+    .command('tenants')
+    .description('show the tenants of a running gateway, and change their limits')
+    .helpCommand(false);
   const ask = async (path: readonly string[], typed: Typed): Promise<unknown> => {
     const { connectControl } = await import('./control-client.ts');
     return (await connectControl(settingsOf(typed, env).settings.home, env)).get(path);
@@ -45,4 +50,5 @@ export function addTenantsCommands(program: Command, { env, stdout }: CliContext
       const tenant = (await ask(['tenants', name], typed)) as TenantDetail;
       await print(tenant, typed, async (answer) => (await import('./tenants-output.ts')).tenantPage(answer));
     });
+  addTenantChanges(tenants, context);
 }

@@ -3,35 +3,23 @@
 import type { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { Perform } from '../control/calls.ts';
+import { type AdapterPart, adapterPart } from '../control/until-healthy.ts';
 import { answer, failed } from './answer.ts';
-
-/** The part of an adapter that a model is shown. */
-export const adapterPart = z.object({
-  name: z.string(),
-  image: z.string(),
-  health: z.enum(['healthy', 'degraded', 'starting', 'unhealthy', 'stopped']),
-  message: z.string(),
-  replicas: z.object({ desired: z.number(), ready: z.number() }),
-  sessions: z.number().nullable(),
-  url: z.string(),
-  access: z.object({ tenants: z.array(z.string()), roles: z.array(z.string()) }).nullable(),
-  revision: z.string(),
-});
-export type AdapterPart = z.output<typeof adapterPart>;
 
 export const backend = z.object({
   name: z.string(),
   image: z.string().describe('The image, or the URL of a server that runs elsewhere.'),
   health: adapterPart.shape.health,
   message: z.string().describe('What is under way or wrong; empty when all is well.'),
-  replicas: adapterPart.shape.replicas,
+  replicas: z.object({ desired: z.number(), ready: z.number() }),
   sessions: z.number().nullable().describe('Open sessions; null when nobody knows at the moment.'),
   tenants: z.array(z.string()).describe('Tenants that may use it, "*" for all of them; its creator and administrators always may.'),
   url: z.string().describe('Where MCP clients connect.'),
 });
 
 export function backendOf({ access, name, image, health, message, replicas, sessions, url }: AdapterPart): z.output<typeof backend> {
-  return { name, image, health, message, replicas, sessions, tenants: access?.tenants ?? [], url };
+  const { desired, ready } = replicas;
+  return { name, image, health, message, replicas: { desired, ready }, sessions, tenants: access?.tenants ?? [], url };
 }
 
 export function addListBackends(server: McpServer, perform: Perform): void {

@@ -1,17 +1,11 @@
 // The tool `register_backend`: declares an MCP server, and waits until it is healthy, or until it is clear why it is not.
 
-import { setTimeout as delay } from 'node:timers/promises';
 import type { CallToolResult, McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { CallRefused, type Perform } from '../control/calls.ts';
+import { type AdapterPart, adapterPart, untilHealthy } from '../control/until-healthy.ts';
 import { answer, failed, failure } from './answer.ts';
-import { type AdapterPart, adapterPart, backend, backendOf } from './list-backends.ts';
-
-const POLL_MS = 500;
-/** An image may have to be fetched first. */
-const WAIT_MS = 180_000;
-/** So long a backend may be unhealthy before that is the answer: servers fail at their first start that wait for another one. */
-const PATIENCE_MS = 20_000;
+import { backend, backendOf } from './list-backends.ts';
 
 const input = z.strictObject({
   name: z.string().describe('Lower-case letters, digits and "-"; it becomes part of the URL.'),
@@ -78,31 +72,21 @@ async function declare({ replace = false, ...args }: Input, perform: Perform): P
 }
 
 async function whenHealthy(declared: AdapterPart, perform: Perform, { mcpReq }: ServerContext): Promise<CallToolResult> {
-  const { name } = declared;
-  const { signal } = mcpReq;
   const token = mcpReq._meta?.progressToken;
-  const began = performance.now();
-  let said = '';
-  let steps = 0;
-  let unhealthySince: number | undefined;
-  for (let current = declared; ; current = adapterPart.parse(await perform({ method: 'GET', path: ['adapters', name] }))) {
-    const { health, message } = current;
-    if (health === 'healthy' || health === 'stopped') {
-      const why = health === 'stopped' ? `${name} is registered with 0 replicas: nothing runs.` : `${name} is healthy: ${current.url}`;
-      return answer(backendOf(current), why);
-    }
-    const now = performance.now();
-    unhealthySince = health === 'unhealthy' ? (unhealthySince ?? now) : undefined;
-    const text = `${name}: ${message || health}`;
-    if (token !== undefined && text !== said) {
-      said = text;
-      steps += 1;
-      await mcpReq.notify({ method: 'notifications/progress', params: { progressToken: token, progress: steps, message: text } });
-    }
-    const lost = unhealthySince !== undefined && now - unhealthySince > PATIENCE_MS;
-    if (lost || now - began > WAIT_MS) return notHealthy(current, Math.round((now - began) / 1000));
-    await delay(POLL_MS, undefined, { signal });
-  }
+  let progress = 0;
+  const { adapter, state, seconds } = await untilHealthy(declared, perform, {
+    signal: mcpReq.signal,
+    async tell(message) {
+      if (token === undefined) return;
+      progress += 1;
+      await mcpReq.notify({ method: 'notifications/progress', params: { progressToken: token, progress, message } });
+    },
+  });
+  const { name, url } = adapter;
+  if (state === 'healthy') return answer(backendOf(adapter), `${name} is healthy: ${url}`);
+  return state === 'stopped'
+    ? answer(backendOf(adapter), `${name} is registered with 0 replicas: nothing runs.`)
+    : notHealthy(adapter, seconds);
 }
 
 function notHealthy({ name, message, health }: AdapterPart, seconds: number): CallToolResult {
