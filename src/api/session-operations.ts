@@ -19,6 +19,7 @@ const listQuery = z.strictObject({
   subject: text.optional(),
   tenant: text.optional(),
   limit: wholeNumber(1, MAX_LISTED).default(DEFAULT_LIMIT),
+  after: text.optional(),
 });
 // Both are needed: nobody ends everything with a parameter that was forgotten.
 const callerQuery = z.strictObject({ issuer: text, subject: text });
@@ -41,7 +42,13 @@ export function sessionOperations(sessions: SessionControl): readonly Operation[
       answers: { 200: sessionList },
       async handle({ query, actor }) {
         look(actor);
-        return json(200, await sessions.list(query));
+        const found = await sessions.list(query);
+        const last = found.sessions.at(-1);
+        if (!found.more || !last) return json(200, found);
+        const { after: _, limit, ...filter } = query;
+        const given = Object.entries(filter).filter((entry): entry is [string, string] => entry[1] !== undefined);
+        const next = new URLSearchParams([...given, ['limit', String(limit)], ['after', last.key]]);
+        return json(200, found, { link: `</sessions?${next.toString()}>; rel="next"` });
       },
     }),
     operation({

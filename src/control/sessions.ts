@@ -5,6 +5,7 @@ import { createPrincipal } from '../identity/principal.ts';
 import { MAX_LISTED, NO_INSTANCE, type SessionStore, type SessionSummary } from '../session/store.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
 import type { Freeing } from './freeing.ts';
+import { ControlRefusal } from './refusal.ts';
 import { askStore } from './store-unavailable.ts';
 
 /** Whoever a token is for: all that a session is bound to. */
@@ -46,6 +47,8 @@ export interface SessionFilter {
   readonly tenant?: string | undefined;
   /** 1 to `MAX_LISTED`. */
   readonly limit: number;
+  /** The key of the last one that has been seen; only the first `MAX_LISTED` can be reached. */
+  readonly after?: string | undefined;
 }
 
 /** All of them reject with `StoreUnavailable` when the store cannot be reached. `by` is who asks, for the audit log. */
@@ -98,10 +101,13 @@ export function createSessionControl({ store, freeing, audit }: SessionControlDe
   };
 
   return {
-    async list({ backend, issuer, subject, tenant, limit }) {
+    async list({ backend, issuer, subject, tenant, limit, after }) {
       const query = { backend: backend as BackendName | undefined, tenant: tenant as TenantId | undefined, issuer, subject };
-      const found = await askStore(store.list({ ...query, limit: limit + 1 }));
-      return { sessions: found.slice(0, limit).map(listed), more: found.length > limit || found.length === MAX_LISTED };
+      const all = await askStore(store.list({ ...query, limit: after === undefined ? limit + 1 : MAX_LISTED }));
+      const seen = after === undefined ? 0 : all.findIndex(({ key }) => key === after) + 1;
+      if (after !== undefined && seen === 0) throw new ControlRefusal('invalid', 'after: there is no such session any more: begin anew');
+      const found = all.slice(seen);
+      return { sessions: found.slice(0, limit).map(listed), more: found.length > limit || all.length === MAX_LISTED };
     },
     end: (key, by) =>
       audited(
