@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reapLeftovers } from '../runtime/local/children-file.ts';
 import { removeAnnouncement, writeAnnouncement } from './announcement.ts';
+import { lockHome, OwnedBy } from './home-lock.ts';
 
 /** The kernel's limit for the path of a unix socket is 108 bytes on Linux and 104 on macOS. */
 const MAX_SOCKET_PATH = 103;
@@ -27,6 +28,8 @@ export interface Home {
   /** Says where this gateway is to be reached, for programs. */
   announce(state: { readonly url: string; readonly admin: string }): Promise<void>;
   forget(): Promise<void>;
+  /** Lets another gateway have this home. */
+  unlock(): Promise<void>;
 }
 
 /** Why no gateway can run in a folder of this name, in one line; undefined when it can. */
@@ -53,10 +56,13 @@ export async function openHome(path: string, workers: number): Promise<Home> {
   } catch (error) {
     throw new Error(`the home folder ${path} cannot be made: ${(error as Error).message}`);
   }
+  const taken = (pid: number) => new Error(`another gateway (pid ${pid}) runs in ${path}: stop it, or choose another folder with --home`);
+  const unlock = await lockHome(join(run, 'lock')).catch((error: unknown) => {
+    throw error instanceof OwnedBy ? taken(error.pid) : error;
+  });
   for (const place of [path, gatewayProcesses]) {
     const { ownedBy } = await reapLeftovers(place);
-    if (ownedBy !== undefined)
-      throw new Error(`another gateway (pid ${ownedBy}) runs in ${path}: stop it, or choose another folder with --home`);
+    if (ownedBy !== undefined) throw taken(ownedBy);
   }
   await removeAnnouncement(path);
   return {
@@ -73,5 +79,6 @@ export async function openHome(path: string, workers: number): Promise<Home> {
     sidecarSockets,
     announce: ({ url, admin }) => writeAnnouncement(path, { pid: process.pid, url, admin }),
     forget: () => removeAnnouncement(path),
+    unlock,
   };
 }

@@ -66,6 +66,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
   const closers = createClosers();
   try {
     const home = await openHome(settings.home, settings.workers);
+    closers.add(() => home.unlock());
     const logFile = createLogFile({ path: settings.logFile ?? join(home.logs, 'gateway.log'), maxBytes: MAX_LOG_BYTES });
     closers.add(() => logFile.close());
     const output = (chunk: Buffer): void => void logFile.write(chunk);

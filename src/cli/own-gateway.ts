@@ -57,21 +57,32 @@ export function createOwnGateway({ home, command, env, say }: OwnGatewayOptions)
     });
   };
 
-  return {
-    async running() {
-      const until = performance.now() + WAIT_MS;
-      let tried = false;
-      while (performance.now() < until) {
-        if (await readAnnouncement(home)) return;
-        if (stopped) throw new Error('this server is stopping');
-        if (child === undefined) {
-          if (tried) throw new Error(failure ?? 'the gateway did not start');
-          tried = true;
-          start();
-        }
-        await delay(POLL_MS);
+  const attempt = async (): Promise<void> => {
+    const until = performance.now() + WAIT_MS;
+    let tried = false;
+    while (performance.now() < until) {
+      if (await readAnnouncement(home)) return;
+      if (stopped) throw new Error('this server is stopping');
+      if (child === undefined) {
+        // Somebody else starts one in the same home at this moment: that one will do.
+        const other = failure?.includes('another gateway') === true;
+        if (tried && !other) throw new Error(failure ?? 'the gateway did not start');
+        if (!tried) start();
+        tried = true;
       }
-      throw new Error('the gateway is still being started: it may have to fetch Envoy first. Call this tool again in a moment');
+      await delay(POLL_MS);
+    }
+    throw new Error('the gateway is still being started: it may have to fetch Envoy first. Call this tool again in a moment');
+  };
+
+  let underWay: Promise<void> | undefined;
+  return {
+    // All that wait wait for one start.
+    running() {
+      underWay ??= attempt().finally(() => {
+        underWay = undefined;
+      });
+      return underWay;
     },
     async stop() {
       stopped = true;

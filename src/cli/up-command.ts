@@ -1,5 +1,6 @@
 // `mcp-gateway up`: runs the whole gateway on this machine until it is told to stop.
 
+import { Socket } from 'node:net';
 import { type Command, Option } from 'commander';
 import type { CliContext } from './program.ts';
 import { createProgress, type ProgressEvent, progressForm } from './progress.ts';
@@ -40,7 +41,10 @@ export function addUpCommand(program: Command, { env, stdout, stderr }: CliConte
 function inputEnded(): AbortSignal {
   const ended = new AbortController();
   const end = (): void => ended.abort(new Error('the input has ended'));
-  process.stdin.once('end', end).once('close', end).once('error', end).resume();
+  const stdin: NodeJS.ReadStream = process.stdin;
+  stdin.once('end', end).once('close', end).once('error', end).resume();
+  // A start that fails must not wait for it.
+  if (stdin instanceof Socket) stdin.unref();
   return ended.signal;
 }
 

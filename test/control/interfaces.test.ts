@@ -11,6 +11,7 @@ import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { serverBackend } from '../harness/resource.ts';
 import { connectSdkClient } from '../harness/sdk-client.ts';
 import { tenant } from '../harness/tenant.ts';
+import { toolBin } from '../setup/tools.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'interfaces-'));
 let gateway: Gateway;
@@ -182,6 +183,24 @@ describe('/admin/mcp', () => {
     expect((await post({ ...good, 'content-type': 'text/plain' })).status).toBe(415);
     expect((await post(good, 'x'.repeat(2 * 1024 * 1024))).status).toBe(413);
     expect((await post(good, '{')).status).toBe(400);
+  });
+
+  test('serves the Inspector', async () => {
+    const home = mkdtempSync(join(folder, 'inspector-'));
+    const listed = await new Promise<unknown>((resolve, reject) => {
+      const inspector = [
+        toolBin('@modelcontextprotocol/inspector', 'inspector'),
+        '--cli',
+        `${gateway.url}/admin/mcp`,
+        '--transport',
+        'http',
+      ];
+      const args = [...inspector, '--header', `Authorization: Bearer ${tokenOf('viewer')}`, '--method', 'tools/list'];
+      execFile(process.execPath, args, { env: { ...process.env, HOME: home }, timeout: 60_000 }, (error, stdout, stderr) =>
+        error ? reject(new Error(`${error.message}\n${stderr}`)) : resolve(JSON.parse(stdout)),
+      );
+    });
+    expect(listed).toMatchObject({ tools: [{ name: 'list_backends' }, { name: 'register_backend' }, { name: 'tenant_quota' }] });
   });
 
   test('serves clients of 2026-07-28, too', async () => {

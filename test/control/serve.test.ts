@@ -118,6 +118,18 @@ describe.each(['sdk', 'client'] as const)('for an unmodified client (%s)', (gene
   });
 });
 
+test('two that start at the same moment share one gateway', async () => {
+  const home = newHome();
+  const clients = await Promise.all([start('sdk', environment(home)), start('client', environment(home))]);
+  const seen = await Promise.all(
+    clients.map((client) => waitFor('the gateway', async () => (await names(client)).length === 0, { timeoutMs: 60_000 })),
+  );
+  expect(seen).toEqual([true, true]);
+  const supervisors = () => clients.flatMap(({ pid }) => descendantsOf(pid)).filter(({ command }) => command.includes('main.js up'));
+  await waitFor('the other one to give up', () => supervisors().length === 1);
+  await Promise.all(clients.map((client) => client.close()));
+});
+
 test('its tools are what they were', async () => {
   const gateway = await startGateway();
   try {
