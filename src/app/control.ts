@@ -11,6 +11,7 @@ import { type BackendControlDependencies, createBackendControl } from '../contro
 import { loadOrCreateToken } from '../control/control-token.ts';
 import { createFreeing } from '../control/freeing.ts';
 import { createImagePolicy } from '../control/image-policy.ts';
+import type { Registry } from '../control/registry.ts';
 import { createSessionControl, type SessionControlDependencies } from '../control/sessions.ts';
 import { createTenantControl } from '../control/tenants.ts';
 import { createAddressRules } from '../core/address-rules.ts';
@@ -35,6 +36,8 @@ export interface ControlOptions
   readonly declared: Declared;
   readonly limits: Pick<Limits, 'usage' | 'releaseSlot'>;
   readonly runtime: Pick<LocalRuntime, 'status' | 'restart'>;
+  /** Resolves when what was changed is in force; never rejects. */
+  readonly inForce: () => Promise<void>;
   /** The port of the listener, once it is known. */
   readonly ownPort: PublicUrlRules['ownPort'];
   readonly metrics: MetricsRegistry;
@@ -49,8 +52,16 @@ export interface Control {
 
 /** Serves the control socket. @throws Error with one line when the token cannot be read or made. */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { settings, home, declared, store, limits, audit, log, runtime, countByInstance, baseUrl, ownPort, metrics, ...upstream } = options;
-  const { registry } = declared;
+  const { settings, home, declared, store, limits, audit, log, runtime, countByInstance, baseUrl, ownPort, metrics, inForce, ...upstream } =
+    options;
+  const registry: Registry = {
+    ...declared.registry,
+    async change(...asked) {
+      const changed = await declared.registry.change(...asked);
+      await inForce();
+      return changed;
+    },
+  };
   const closers = createClosers();
   const token = await loadOrCreateToken(home.token);
   const freeing = createFreeing({ store, limits, endUpstream: (record, signal) => endUpstream(record, { ...upstream, log }, signal), log });
