@@ -384,3 +384,72 @@ describe('refused whoever asks', () => {
     expect((await ask('admin', `GET /adapters/${name}`)).status).toBe(404);
   });
 });
+
+describe('a defect of Microsoft’s gateway that this one has not', () => {
+  const image = { image: 'ghcr.io/acme/server:1' };
+
+  test('only POST is routed', async () => {
+    const name = await made();
+    const statuses = async (lines: readonly string[]) =>
+      Promise.all(lines.map(async (line) => (await ask('admin', line, line.startsWith('PUT') ? { body: adapterOf(name) } : {})).status));
+    expect(await statuses([`GET /adapters/${name}`, `PUT /adapters/${name}`])).toEqual([200, 200]);
+    expect(await statuses([`DELETE /adapters/${name}`])).toEqual([204]);
+  });
+
+  test('the metadata document has one `resource` for every path', async () => {
+    const read = async (path: string) => (await restAt(gateway.url)(`GET /.well-known/oauth-protected-resource${path}`)).json.resource;
+    expect([await read(''), await read('/adapters/mine/mcp'), await read('/adapters/shared/mcp')]).toEqual([
+      gateway.url,
+      gateway.backendUrl('mine'),
+      gateway.backendUrl('shared'),
+    ]);
+  });
+
+  test('any caller may create any image', async () => {
+    const body = { name: freshName(), imageName: 'evil.example/miner', imageVersion: 'latest' };
+    for (const caller of ['plain', 'viewer', 'operator', 'admin'] as const)
+      expect((await ask(caller, 'POST /adapters', { body })).status, caller).toBe(403);
+  });
+
+  test('a name that is taken adopts somebody else’s workload', async () => {
+    const name = await made({ description: 'cleo’s' });
+    const before = await ask('admin', `GET /adapters/${name}`);
+    expect((await ask('operator', 'POST /adapters', { body: adapterOf(name, { description: 'otto’s' }) })).status).toBe(409);
+    const after = await ask('admin', `GET /adapters/${name}`);
+    expect([after.json.revision, after.json.createdBy]).toEqual([before.json.revision, `${issuer.issuer} cleo`]);
+    // Nor does one that is made anew inherit anything.
+    await ask('admin', `DELETE /adapters/${name}`);
+    const anew = await ask('operator', 'POST /adapters', { body: adapterOf(name) });
+    expect(anew.json).toMatchObject({ description: '', createdBy: `${issuer.issuer} otto`, environmentVariables: {} });
+  });
+
+  test('values of variables are shown to every reader', async () => {
+    const name = await made({ ...image, access: { tenants: ['staff'] }, environmentVariables: { TOKEN: 'hidden-value' } });
+    for (const caller of COLUMNS) {
+      for (const path of ['/adapters', `/adapters/${name}`, `/adapters/${name}/status`]) {
+        const { text } = await ask(caller, `GET ${path}`);
+        expect(text).toContain('ghcr.io/acme/server');
+        expect(text).not.toContain('hidden');
+      }
+    }
+  });
+
+  test('a variable that is removed stays', async () => {
+    const name = await made({ ...image, environmentVariables: { A: 'a', B: 'b' } });
+    await ask('admin', `PUT /adapters/${name}`, { body: { ...image, environmentVariables: { B: null } } });
+    expect((await ask('admin', `GET /adapters/${name}`)).json.environmentVariables).toEqual({ B: null });
+    // And a name that comes back does not bring its old value.
+    const back = await ask('admin', `PUT /adapters/${name}`, { body: { ...image, environmentVariables: { A: null } } });
+    expect([back.status, back.json.errors]).toEqual([400, [{ field: 'environmentVariables.A', message: expect.any(String) }]]);
+  });
+
+  test('PUT on what is not there is a 400', async () => {
+    expect((await ask('operator', 'PUT /adapters/nothing', { body: adapterOf('nothing') })).status).toBe(404);
+  });
+
+  test('nobody is told that a server does not run', async () => {
+    const name = await made(image);
+    const { json } = await ask('creator', `GET /adapters/${name}/status`);
+    expect(json).toMatchObject({ readyReplicas: 0, image: image.image, replicaStatus: 'unhealthy', message: expect.stringMatching(/./) });
+  });
+});
