@@ -66,6 +66,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const token = await loadOrCreateToken(home.token);
   const freeing = createFreeing({ store, limits, endUpstream: (record, signal) => endUpstream(record, { ...upstream, log }, signal), log });
   closers.add(() => freeing.close());
+  const sessions = createSessionControl({ store, freeing, audit });
   const backends = createBackendControl({
     declared: declared.backends,
     registry,
@@ -73,13 +74,14 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     urlRefusal: createUrlRefusal(settings.urlAllowList),
     status: runtime.status,
     restart: runtime.restart,
+    endSessionsOn: sessions.endAllOn,
     countByInstance,
     baseUrl,
     audit,
   });
   const rest = createRest({
     backends,
-    sessions: createSessionControl({ store, freeing, audit }),
+    sessions,
     tenants: createTenantControl({
       directory: upstream.directory,
       declared: declared.tenants,

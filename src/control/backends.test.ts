@@ -46,6 +46,7 @@ function world({
     countByInstance: counts as () => Promise<ReadonlyMap<InstanceId, number>>,
     baseUrl: () => 'https://gw.example.com',
     restart: () => outcome,
+    endSessionsOn: async () => {},
     audit: (entry) => told.push(entry),
   });
   return { control, told };

@@ -53,6 +53,8 @@ export interface BackendControlDependencies {
   /** The gateway's own URL, without a slash at its end. */
   readonly baseUrl: () => string;
   readonly restart: (name: string) => RestartOutcome;
+  /** Ends what is open on a backend that is no longer there. Rejects when the store cannot be reached. */
+  readonly endSessionsOn: (name: string) => Promise<void>;
   readonly audit: (entry: AuditEntry) => void;
   readonly now?: () => Date;
 }
@@ -67,6 +69,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
     countByInstance,
     baseUrl,
     restart,
+    endSessionsOn,
     audit,
     now = () => new Date(),
   } = dependencies;
@@ -195,6 +198,8 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
           expectRevision('backend', name, present, expected);
           return undefined;
         });
+        // The backend is gone even if nobody can be told of its sessions; no request reaches them.
+        await endSessionsOn(name).catch(() => {});
       }),
     restart: (name, actor) =>
       audited(audit, { action: 'backend.restart', target: name, actor }, async () => {

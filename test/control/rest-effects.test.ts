@@ -142,7 +142,11 @@ describe('a registered backend', () => {
     expect(told(await initialize('gone'))).toEqual(told(never));
     const message = { jsonrpc: '2.0', id: 2, method: 'tools/list' };
     expect(told(await session.send(message))).toEqual(told(await post(gateway.backendUrl('never'), message, session.headers)));
-    await register(adapterAt('gone'));
+    expect((await operator('GET /sessions?backend=gone')).json).toEqual({ sessions: [], more: false });
+    // Somebody else's, perhaps: the old session is none of it.
+    await register(adapterAt('gone', { image: upstream.url('successor') }));
+    expect((await session.send(message)).status).toBe(404);
+    expect(upstream.requests('successor').filter(({ rpc }) => rpc !== '')).toEqual([]);
     expect(await (await open('gone')).call('read')).toEqual({ calls: 1 });
   });
 

@@ -103,7 +103,7 @@ describe('many writers at once', () => {
       }
     });
     const { quotas } = (await doorOf(0)('GET /tenants/quotas')).json;
-    expect(quotas.map(({ tool, requests }: Record<string, unknown>) => `${tool} ${requests}`).toSorted()).toEqual(
+    expect(quotas.map(({ tool, requests }: { tool: string; requests: number }) => `${tool} ${requests}`).toSorted()).toEqual(
       Array.from({ length: WRITERS }, (_, writer) => `tool_${writer} ${CHANGES_EACH}`),
     );
   });
