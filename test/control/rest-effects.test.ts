@@ -160,6 +160,17 @@ describe('a registered backend', () => {
   });
 });
 
+test('a sidecar that hangs holds up nobody who changes something', async () => {
+  const [pid] = gateway.sidecarPids() as [number];
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await register(adapterAt('meanwhile'));
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  expect(await (await open('meanwhile')).call('read')).toEqual({ calls: 1 });
+});
+
 describe('two who change the same', () => {
   test('the second one, who has seen what is gone, changes nothing', async () => {
     const { json: seen } = await register(adapterAt('both'));
