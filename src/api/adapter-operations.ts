@@ -129,8 +129,8 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       id: 'restartAdapter',
       summary: 'Replace the processes of a backend by new ones',
       answers: { 202: z.object({ name: z.string(), restarting: z.literal(true) }) },
-      handle({ name, actor }) {
-        backends.restart(name, actor);
+      async handle({ name, actor }) {
+        await backends.restart(name, actor);
         return json(202, { name, restarting: true });
       },
     }),

@@ -30,7 +30,8 @@ export async function* asEvents(source: Iterable<string> | AsyncIterable<string>
     }
     if (rest !== '') yield eventOf(rest);
   } finally {
-    // The one that is waited for ends with the signal.
+    // The one that is waited for ends with the signal; whatever it says then is nobody's.
+    next.catch(() => {});
     void pieces.return(undefined).catch(() => {});
   }
 }

@@ -54,7 +54,13 @@ export function operation<Query extends z.ZodObject>(
 export const text = z.string({ error: 'must be given' }).min(1, 'must not be empty').max(MAX_TEXT_CHARS);
 const noQuery = z.strictObject({});
 export const flag = z.enum(['true', 'false']).default('false');
-export const wholeNumber = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+/** In digits alone: what is empty, or written in some other way, is more likely a mistake than a number. */
+export const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(least).max(most));
 /** Of a list: `after` is the name of the last one that has been seen. */
 export const page = { limit: wholeNumber(1, MAX_PAGE).default(MAX_PAGE), after: text.optional() };
 

@@ -97,7 +97,10 @@ export function createRest(options: RestOptions): Rest {
     // Before anything that depends on the path: who has no token learns nothing.
     const actor = await authenticate();
     if ('status' in actor) return actor;
-    if (path === '/openapi.json' && method === 'GET') return { ...json(200, undefined), body: document };
+    if (path === '/openapi.json') {
+      if (method === 'GET') return { ...json(200, undefined), body: document };
+      return problem(405, `${method} is not possible here`, { allow: 'GET' });
+    }
     const there = routes.filter(({ pattern }) => pattern.test(path));
     if (there.length === 0) return problem(404, 'there is nothing under this path');
     const found = there.find(({ operation }) => operation.method === method);
@@ -137,6 +140,8 @@ function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch (error) {
-    throw new ControlRefusal('invalid', `the body is not JSON: ${(error as Error).message}`);
+    // The rest of what it says quotes the body, which may hold secrets.
+    const [at = ''] = / at position \d+/.exec((error as Error).message) ?? [];
+    throw new ControlRefusal('invalid', `the body is not JSON${at}`);
   }
 }

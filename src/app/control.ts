@@ -13,6 +13,7 @@ import { type BackendControlDependencies, createBackendControl } from '../contro
 import { loadOrCreateToken } from '../control/control-token.ts';
 import { createFreeing } from '../control/freeing.ts';
 import { createImagePolicy } from '../control/image-policy.ts';
+import type { Registry } from '../control/registry.ts';
 import { createSessionControl, type SessionControlDependencies } from '../control/sessions.ts';
 import { createTenantControl } from '../control/tenants.ts';
 import { createAddressRules } from '../core/address-rules.ts';
@@ -39,6 +40,8 @@ export interface ControlOptions
   readonly declared: Declared;
   readonly limits: Pick<Limits, 'usage' | 'releaseSlot'>;
   readonly runtime: Pick<LocalRuntime, 'status' | 'restart'>;
+  /** Resolves when what was changed is in force; never rejects. */
+  readonly inForce: () => Promise<void>;
   /** The port of the listener, once it is known. */
   readonly ownPort: PublicUrlRules['ownPort'];
   readonly metrics: MetricsRegistry;
@@ -53,12 +56,21 @@ export interface Control {
 
 /** Serves the control socket. @throws Error with one line when the token cannot be read or made. */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { settings, home, declared, store, limits, audit, log, runtime, countByInstance, baseUrl, ownPort, metrics, ...upstream } = options;
-  const { registry } = declared;
+  const { settings, home, declared, store, limits, audit, log, runtime, countByInstance, baseUrl, ownPort, metrics, inForce, ...upstream } =
+    options;
+  const registry: Registry = {
+    ...declared.registry,
+    async change(...asked) {
+      const changed = await declared.registry.change(...asked);
+      await inForce();
+      return changed;
+    },
+  };
   const closers = createClosers();
   const token = await loadOrCreateToken(home.token);
   const freeing = createFreeing({ store, limits, endUpstream: (record, signal) => endUpstream(record, { ...upstream, log }, signal), log });
   closers.add(() => freeing.close());
+  const sessions = createSessionControl({ store, freeing, audit });
   const backends = createBackendControl({
     declared: declared.backends,
     registry,
@@ -66,13 +78,14 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     urlRefusal: createUrlRefusal(settings.urlAllowList),
     status: runtime.status,
     restart: runtime.restart,
+    endSessionsOn: sessions.endAllOn,
     countByInstance,
     baseUrl,
     audit,
   });
   const plain = createRest({
     backends,
-    sessions: createSessionControl({ store, freeing, audit }),
+    sessions,
     tenants: createTenantControl({
       directory: upstream.directory,
       declared: declared.tenants,

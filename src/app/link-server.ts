@@ -6,7 +6,7 @@ import type { MetricObjectWithValues, MetricValue } from 'prom-client';
 import { createMessageConnection, type MessageConnection, SocketMessageReader, SocketMessageWriter } from 'vscode-jsonrpc/node';
 import { within } from '../core/within.ts';
 import type { Directory } from '../directory/directory.ts';
-import { publishDirectory } from '../directory/directory-link.ts';
+import { isFollowed, publishDirectory } from '../directory/directory-link.ts';
 import { serveLimits } from '../quota/limits-link.ts';
 import type { QuotaStore } from '../quota/quota-store.ts';
 import { ringDocument } from '../session/key-file.ts';
@@ -16,6 +16,8 @@ import { serveStore } from '../session/store-link.ts';
 
 /** A sidecar that does not answer a question about its numbers in time is left out. */
 const METRICS_TIMEOUT_MS = 2_000;
+/** One that hangs must not hold up those who change something; it is told of the change all the same. */
+const SEEN_TIMEOUT_MS = 1_000;
 
 export type MetricsDocument = MetricObjectWithValues<MetricValue<string>>[];
 
@@ -28,6 +30,8 @@ export interface LinkServer {
   publishPort(port: number): void;
   /** The numbers of every sidecar that answers. */
   metrics(): Promise<MetricsDocument[]>;
+  /** Resolves when all sidecars decide by what the directory says now; bounded. */
+  seen(): Promise<void>;
   /** Sends all sidecars away at once: nothing reaches them any more. */
   dismiss(): void;
   close(): Promise<void>;
@@ -90,6 +94,10 @@ export async function startLinkServer({ socket, directory, local, keys, onReady 
           : within(connection.sendRequest('sidecar/metrics') as Promise<MetricsDocument>, METRICS_TIMEOUT_MS).catch(() => undefined),
       );
       return (await Promise.all(answers)).filter((answer) => answer !== undefined);
+    },
+    async seen() {
+      const ready = [...connections].flatMap(([connection, name]) => (name === undefined ? [] : [connection]));
+      await Promise.all(ready.map((connection) => within(isFollowed(connection), SEEN_TIMEOUT_MS).catch(() => {})));
     },
     dismiss() {
       for (const connection of connections.keys()) void connection.sendNotification('sidecar/dismiss').catch(() => {});

@@ -191,6 +191,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       runtime,
       countByInstance: state.countByInstance,
       baseUrl,
+      inForce: link.seen,
       ownPort: () => address.port,
       metrics: registry,
       audit: audit.record,

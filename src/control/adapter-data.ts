@@ -23,7 +23,7 @@ const READ_ONLY: ReadonlySet<string> = new Set([
 
 /** Variables with which one program makes another run other code, beside those that no resource may set. */
 const REFUSED_VARIABLE =
-  /^(NODE_(PATH|EXTRA_CA_CERTS|REPL_.*)|PYTHON.*|PERL.*|RUBY.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|BASH_ENV|ENV|IFS|SHELL|HOME|GCONV_PATH|NPM_CONFIG_.*|PIP_.*|UV_.*|VIRTUAL_ENV|GIT_.*|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL)_PROXY)$/i;
+  /^(NODE_(PATH|EXTRA_CA_CERTS|TLS_REJECT_UNAUTHORIZED|REPL_.*)|PYTHON.*|PERL.*|RUBY.*|JAVA_TOOL_OPTIONS|_?J(AVA|DK_JAVA)_OPTIONS|CLASSPATH|DOTNET_STARTUP_HOOKS|CORECLR_.*|OPENSSL_.*|BASH_ENV|ENV|IFS|SHELL|HOME|GCONV_PATH|NPM_CONFIG_.*|PIP_.*|UV_.*|VIRTUAL_ENV|GIT_.*|(SSL_CERT|CURL_CA|REQUESTS_CA)_(FILE|DIR|BUNDLE)|(HTTPS?|ALL)_PROXY)$/i;
 
 const { args, port, path, transport, affinity, healthCheck, sessions, scaling, access, trustToolHints, upstreamAuth, replicas } =
   backendFields.shape;

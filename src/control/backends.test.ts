@@ -46,6 +46,7 @@ function world({
     countByInstance: counts as () => Promise<ReadonlyMap<InstanceId, number>>,
     baseUrl: () => 'https://gw.example.com',
     restart: () => outcome,
+    endSessionsOn: async () => {},
     audit: (entry) => told.push(entry),
   });
   return { control, told };
@@ -112,11 +113,22 @@ test.each([
   ['unknown', 'refused', 'missing'],
   ['elsewhere', 'refused', 'elsewhere'],
   ['refused', 'refused', 'elsewhere'],
-] as const)('a restart leaves a line whatever becomes of it (%s)', (outcome, said, code) => {
+] as const)('a restart leaves a line whatever becomes of it (%s)', async (outcome, said, code) => {
   const { control, told } = world({ outcome });
-  const restart = () => control.restart('one', operator);
-  if (code === undefined) restart();
-  else expect(restart).toThrow(expect.objectContaining({ code }));
+  const restarted = control.restart('one', operator);
+  if (code === undefined) await restarted;
+  else await expect(restarted).rejects.toMatchObject({ code });
   const { issuer, subject } = operator;
   expect(told).toEqual([{ event: 'admin', action: 'backend.restart', target: 'one', issuer, subject, outcome: said }]);
+});
+
+test('a restart by somebody who may not is in the audit log, too', async () => {
+  const { control, told } = world();
+  await expect(control.restart('one', viewer)).rejects.toMatchObject({ code: 'forbidden' });
+  expect(told).toEqual([expect.objectContaining({ action: 'backend.restart', subject: viewer.subject, outcome: 'refused' })]);
+});
+
+test('who may not register is told nothing about what was sent', async () => {
+  const { control } = world();
+  await expect(control.create({ nonsense: true }, viewer)).rejects.toMatchObject({ code: 'forbidden' });
 });

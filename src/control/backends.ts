@@ -6,7 +6,7 @@ import type { InstanceId } from '../core/ids.ts';
 import { within } from '../core/within.ts';
 import type { BackendStatus } from '../runtime/local/backend.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
-import { type Actor, creatorOf, mayRead, mayRegister, mayWrite, nameOf } from './actor.ts';
+import { type Actor, creatorOf, mayRead, mayRegister, mayWrite } from './actor.ts';
 import { type AdapterData, fieldOf, readAdapterData, specOf } from './adapter-data.ts';
 import { audited, nameIn } from './audited.ts';
 import { type BackendView, type Counts, viewOf } from './backend-view.ts';
@@ -34,7 +34,7 @@ export interface BackendControl {
   /** It stops to run, and its sessions end. */
   remove(name: string, expected: Expected, actor: Actor): Promise<void>;
   /** Replaces its processes as a change does: sessions are opened again on the new ones, but for backends with `recovery: fail`. */
-  restart(name: string, actor: Actor): void;
+  restart(name: string, actor: Actor): Promise<void>;
 }
 
 /** `elsewhere`: it is a URL. `refused`: it cannot run here, as its message says. */
@@ -53,6 +53,8 @@ export interface BackendControlDependencies {
   /** The gateway's own URL, without a slash at its end. */
   readonly baseUrl: () => string;
   readonly restart: (name: string) => RestartOutcome;
+  /** Ends what is open on a backend that is no longer there. Rejects when the store cannot be reached. */
+  readonly endSessionsOn: (name: string) => Promise<void>;
   readonly audit: (entry: AuditEntry) => void;
   readonly now?: () => Date;
 }
@@ -67,6 +69,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
     countByInstance,
     baseUrl,
     restart,
+    endSessionsOn,
     audit,
     now = () => new Date(),
   } = dependencies;
@@ -99,10 +102,13 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
       throw new ControlRefusal('elsewhere', `${name} is declared in a file, ${file.split('/').at(-1)}: change it there`);
   };
 
-  const allow = (data: AdapterData, actor: Actor): void => {
-    if (!mayRegister(actor)) {
-      throw new ControlRefusal('forbidden', 'registering a backend runs code: it needs the role of an operator or administrator');
-    }
+  /** Before anything is said about what was sent. */
+  const allowed = (actor: Actor): void => {
+    if (mayRegister(actor)) return;
+    throw new ControlRefusal('forbidden', 'registering a backend runs code: it needs the role of an operator or administrator');
+  };
+
+  const allowUrl = (data: AdapterData): void => {
     const spec = specOf({ ...data, environmentVariables: undefined }, undefined);
     if (typeof spec['url'] !== 'string') return;
     const problem = urlRefusal(spec['url']);
@@ -166,8 +172,9 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
     },
     create: (body, actor) =>
       audited(audit, { action: 'backend.create', target: nameIn(body), actor }, async () => {
+        allowed(actor);
         const data = readAdapterData(body);
-        allow(data, actor);
+        allowUrl(data);
         if (declared().some(({ name, origin }) => name === data.name && origin !== 'api')) throw taken(data.name);
         const absent = (present: Registered | undefined): void => {
           if (present) throw taken(data.name);
@@ -178,8 +185,9 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
     replace: (name, body, expected, actor) =>
       audited(audit, { action: 'backend.update', target: name, actor }, async () => {
         registered(name, actor);
+        allowed(actor);
         const data = readAdapterData(body, name);
-        allow(data, actor);
+        allowUrl(data);
         await store(data, (present) => expectRevision('backend', name, present, expected), actor);
         return shown(name);
       }),
@@ -190,16 +198,17 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
           expectRevision('backend', name, present, expected);
           return undefined;
         });
+        // The backend is gone even if nobody can be told of its sessions; no request reaches them.
+        await endSessionsOn(name).catch(() => {});
       }),
-    restart(name, actor) {
-      writable(name, actor);
-      const outcome = restart(name);
-      const done = outcome === 'restarting';
-      audit({ event: 'admin', action: 'backend.restart', target: name, ...nameOf(actor), outcome: done ? 'done' : 'refused' });
-      if (outcome === 'unknown') throw missing(name);
-      if (outcome === 'elsewhere') throw new ControlRefusal('elsewhere', `${name} runs elsewhere: restart it there`);
-      if (outcome === 'refused') throw new ControlRefusal('elsewhere', `${name} cannot run here: see its message`);
-    },
+    restart: (name, actor) =>
+      audited(audit, { action: 'backend.restart', target: name, actor }, async () => {
+        writable(name, actor);
+        const outcome = restart(name);
+        if (outcome === 'unknown') throw missing(name);
+        if (outcome === 'elsewhere') throw new ControlRefusal('elsewhere', `${name} runs elsewhere: restart it there`);
+        if (outcome === 'refused') throw new ControlRefusal('elsewhere', `${name} cannot run here: see its message`);
+      }),
   };
 }
 

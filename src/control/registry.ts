@@ -96,7 +96,7 @@ export async function openRegistry({ folder, onChange, onProblem }: RegistryOpti
         const document = change(present);
         if (document === undefined) {
           if (present === undefined) return undefined;
-          await orUnavailable(rm(file, { force: true }));
+          await orUnavailable(removeWhole(folder, file));
           known.delete(key);
         } else {
           const next = registered(document, file);
@@ -175,6 +175,16 @@ async function writeWhole(folder: string, file: string, text: string): Promise<v
     await rm(temporary, { force: true });
     throw error;
   }
+  await syncFolder(folder);
+}
+
+/** It does not come back, whenever the machine stops. */
+async function removeWhole(folder: string, file: string): Promise<void> {
+  await rm(file, { force: true });
+  await syncFolder(folder);
+}
+
+async function syncFolder(folder: string): Promise<void> {
   await withHandle(await open(folder, 'r'), (handle) => handle.sync());
 }
 

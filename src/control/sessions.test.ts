@@ -108,6 +108,16 @@ test('the tenant and roles of a caller do not matter for that', async () => {
   expect(await store.revokedBefore(principal.hash.toString('base64url'))).toBe(NOW / 1000);
 });
 
+test('the end of all sessions on a backend that is gone: however many, and no other', async () => {
+  const mine = Array.from({ length: 1_001 }, (_, n) => recordOf({ key: `k${n}` as SessionKey }));
+  const other = recordOf({ key: sessionKey('c'), backend: 'other' as SessionRecord['backend'] });
+  const { control, store, freed } = world({ records: [...mine, other] });
+  await control.endAllOn('memory');
+  expect((await control.list({ limit: 10 })).sessions.map(({ key }) => key)).toEqual([sessionKey('c')]);
+  expect((await store.read('k7' as SessionKey))?.end).toBe('revoked');
+  expect(freed).toHaveLength(1_001);
+});
+
 test('not knowing which sessions are open does not keep them from being refused', async () => {
   const { control, store } = world({ over: { list: gone } });
   expect(await control.endAllOf({ issuer: 'local', subject: 'local' }, ADMIN)).toBe(1);

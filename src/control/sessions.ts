@@ -8,6 +8,9 @@ import type { Freeing } from './freeing.ts';
 import { ControlRefusal } from './refusal.ts';
 import { askStore } from './store-unavailable.ts';
 
+/** Of `MAX_LISTED` sessions each; what is beyond it stays in the list until it is too old. */
+const MAX_PAGES = 1_000;
+
 /** Whoever a token is for: all that a session is bound to. */
 export interface CallerName {
   readonly issuer: string;
@@ -58,6 +61,8 @@ export interface SessionControl {
   end(key: string, by: CallerName): Promise<boolean>;
   /** Every gateway refuses all that the caller has begun until now, whether it is listed or not. Resolves with how many were open. */
   endAllOf(caller: CallerName, by: CallerName): Promise<number>;
+  /** For a backend that has been removed: one of the same name that comes later has nothing to do with its sessions. */
+  endAllOn(backend: string): Promise<void>;
 }
 
 export interface SessionControlDependencies {
@@ -100,7 +105,17 @@ export function createSessionControl({ store, freeing, audit }: SessionControlDe
     return ended;
   };
 
+  const endAllOn = async (backend: BackendName): Promise<void> => {
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const open = await askStore(store.list({ backend, limit: MAX_LISTED }));
+      await askStore(Promise.all(open.map(({ key }) => store.end(key, 'revoked'))));
+      freeing.free(open);
+      if (open.length < MAX_LISTED) return;
+    }
+  };
+
   return {
+    endAllOn: (backend) => endAllOn(backend as BackendName),
     async list({ backend, issuer, subject, tenant, limit, after }) {
       const query = { backend: backend as BackendName | undefined, tenant: tenant as TenantId | undefined, issuer, subject };
       const all = await askStore(store.list({ ...query, limit: after === undefined ? limit + 1 : MAX_LISTED }));

@@ -21,8 +21,16 @@ export function publishDirectory(connection: MessageConnection, directory: Direc
   connection.onClose(stop);
 }
 
+/** Resolves when the other side has everything that was published until now. */
+export async function isFollowed(connection: MessageConnection): Promise<void> {
+  // Behind what was changed in this turn of the event loop; answers come in the order of what was sent.
+  await new Promise((resolve) => setImmediate(resolve));
+  await connection.sendRequest('directory/seen');
+}
+
 /** Follows the other side. The promise resolves with the first snapshot: the directory is synced then. */
 export function followDirectory(connection: MessageConnection, directory: Directory): Promise<void> {
+  connection.onRequest('directory/seen', () => true);
   return new Promise((resolve) => {
     connection.onNotification('directory/snapshot', (content: { backends: Backend[]; tenants: TenantPolicy[] }) => {
       directory.replace(content);

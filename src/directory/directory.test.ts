@@ -5,7 +5,7 @@ import { backendOf, directoryOf, instanceOf } from '../../test/fakes/backends.ts
 import { type Link, openLink } from '../../test/fakes/link.ts';
 import type { BackendName, TenantId } from '../core/ids.ts';
 import { createDirectory } from './directory.ts';
-import { followDirectory, publishDirectory } from './directory-link.ts';
+import { followDirectory, isFollowed, publishDirectory } from './directory-link.ts';
 import type { Instance, Snapshot, TenantPolicy } from './snapshot.ts';
 
 const memory = 'memory' as BackendName;
@@ -108,6 +108,31 @@ describe('in another process', () => {
     for (let n = 3; n < 20; n += 1) origin.putInstances(memory, [instanceOf(`i${n}`)]);
     await copy.waitFor(memory, ({ id }) => id === 'i19', never);
     expect(changes).toBe(1);
+  });
+
+  test('who has changed something can wait until it is known there', async () => {
+    const origin = directoryOf(backendOf());
+    const copy = createDirectory();
+    let followed = (): Promise<void> => Promise.reject(new Error('not connected'));
+    link = await openLink((connection) => {
+      publishDirectory(connection, origin);
+      followed = () => isFollowed(connection);
+    });
+    let synced: Promise<void> | undefined;
+    await link.client((connection) => {
+      synced = followDirectory(connection, copy);
+    });
+    await synced;
+    for (let n = 0; n < 20; n += 1) {
+      origin.putInstances(memory, [instanceOf(`i${n}`)]);
+      await followed();
+      expect(
+        copy
+          .snapshot()
+          .backends.get(memory)
+          ?.instances.map(({ id }) => id),
+      ).toEqual([`i${n}`]);
+    }
   });
 });
 

@@ -63,6 +63,7 @@ async function start({ records = [recordOf()], over = {} }: { records?: SessionR
         countByInstance: async () => new Map(),
         baseUrl: () => 'http://localhost',
         restart: (name) => (name === 'one' ? 'restarting' : 'unknown'),
+        endSessionsOn: async () => {},
         audit() {},
       }),
     }),
