@@ -1,13 +1,16 @@
 // One HTTP exchange of Node with the REST interface: reads what it asks for, writes what it answers.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { ControlRefusal } from '../control/refusal.ts';
 import { queryOf } from '../core/url-query.ts';
+import { within } from '../core/within.ts';
 import type { ApiAnswer } from './answer.ts';
 import type { ApiRequest } from './rest.ts';
 
 const MAX_BODY_BYTES = 1_048_576;
+/** How long a client may go on sending what nobody wants, after its answer. */
+const LINGER_MS = 5_000;
 
 export const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?')[0] ?? '';
 
@@ -21,16 +24,20 @@ export function apiRequest(request: IncomingMessage, signal: AbortSignal): ApiRe
     accept: headers.accept,
     contentType: headers['content-type'],
     ifMatch: headers['if-match'],
-    hasBody: headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0,
+    hasBody: hasBody(request),
     body: () => bodyOf(request),
     signal,
   };
 }
 
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // What is not read here is read after the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > MAX_BODY_BYTES) throw new ControlRefusal('too-large', `the body is larger than ${MAX_BODY_BYTES} bytes`);
     chunks.push(chunk);
@@ -53,12 +60,14 @@ export function exchange(
   response.once('close', () => gone.abort());
   answer(gone.signal).then(
     ({ status, headers, body }) => {
-      // A client that goes on sending what nobody reads would wait for ever.
-      const unread = !request.complete && Number(request.headers['content-length'] ?? 1) > 0 && request.method !== 'GET';
+      // A client that goes on sending what nobody wants is not waited for.
+      const unread = !request.complete && hasBody(request);
       const length = typeof body === 'string' && status !== 204 ? { 'content-length': Buffer.byteLength(body) } : {};
       response.writeHead(status, { ...headers, ...length, ...(unread && { connection: 'close' }) });
-      if (typeof body === 'string') response.end(body);
-      else {
+      if (typeof body === 'string') {
+        if (unread) void lastWord(request, response, body);
+        else response.end(body);
+      } else {
         // Who asks learns that it has begun, although nothing may be said for long.
         response.flushHeaders();
         void pipeline(body, response).catch(() => {});
@@ -73,4 +82,14 @@ export function exchange(
       );
     },
   );
+}
+
+/**
+ * Ends a connection whose client may still be sending. Closed at once, it would be reset, and the client, or Envoy on its behalf, could lose
+ * the answer that it has not read yet: so the answer goes first, and what is sent meanwhile is read and forgotten.
+ */
+async function lastWord(request: IncomingMessage, response: ServerResponse, body: string): Promise<void> {
+  response.write(body);
+  await within(finished(request.resume(), { writable: false }), LINGER_MS).catch(() => {});
+  response.end();
 }
