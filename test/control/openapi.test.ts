@@ -21,7 +21,8 @@ import {
   tool,
 } from './openapi-answers.ts';
 import { type Call, generateClient, watchAnswers } from './openapi-client.ts';
-import { createSender, type RandomRequest, randomRequests, type Sender } from './random-requests.ts';
+import { type RandomRequest, randomRequests } from './random-requests.ts';
+import { createSender, type Sender } from './sender.ts';
 
 const scratch = createScratch();
 let gateway: Gateway;
@@ -246,16 +247,16 @@ describe.each(['admin', 'url'] as const)('whatever is sent to the %s address', (
     for (const kind of ['adapters', 'tenants']) for (const name of ['one', 'two', 'three']) await ask(`DELETE /${kind}/${name}`);
   });
 
-  test.each(['POST /tenants', 'PUT /tenants/deep', 'PATCH /tenants/deep', 'POST /adapters', 'PUT /adapters/deep'])(
+  test.each(['POST /tenants', 'PUT /tenants/deep', 'PATCH /tenants/deep', 'POST /adapters'])(
     '%s with a body that is nested deeper than anything can follow is a 400',
     async (line) => {
       await ask('POST /tenants', '{"name":"deep"}');
-      await ask('POST /adapters', '{"name":"deep","image":"https://mcp.invalid/"}');
-      const nested = [`${'['.repeat(400_000)}${']'.repeat(400_000)}`, `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`];
+      const depth = 40_000;
+      const nested = [`${'['.repeat(depth)}${']'.repeat(depth)}`, `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`];
       for (const deep of nested) {
         for (const body of [deep, `{"match":${deep}}`, `{"name":${deep}}`]) expect(await ask(line, body)).toMatchObject({ status: 400 });
       }
-      for (const kind of ['tenants', 'adapters']) expect(await ask(`DELETE /${kind}/deep`)).toMatchObject({ status: 204 });
+      expect(await ask('DELETE /tenants/deep')).toMatchObject({ status: 204 });
     },
   );
 
