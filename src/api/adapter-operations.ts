@@ -9,7 +9,7 @@ import { followFrom, readTail } from '../control/log-tail.ts';
 import { empty, json, lines } from './answer.ts';
 import { asEvents } from './log-events.ts';
 import { flag, type Operation, operation, page, paged, wholeNumber } from './operation.ts';
-import { adapter, adapterStatus } from './schemas.ts';
+import { adapter, adapterStatus, restarted } from './schemas.ts';
 
 const DEFAULT_LINES = 100;
 const MAX_LINES = 10_000;
@@ -49,6 +49,7 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       summary: 'List the backends that the caller may know of',
       query: z.strictObject(page),
       answers: { 200: z.array(adapter) },
+      headers: ['Link'],
       async handle({ query, actor }) {
         const { items, headers } = paged(await backends.list(actor), ({ name }) => name, query, '/adapters');
         return json(200, items.map(adapterOf), headers);
@@ -59,8 +60,10 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       path: '/adapters',
       id: 'createAdapter',
       summary: 'Register a backend',
-      body: adapterData,
+      description: 'It begins to run. Images have to be allowed by the gateway’s `allowedImages`.',
+      body: adapterData.meta({ id: 'AdapterData' }),
       answers: { 201: adapter },
+      headers: ['ETag', 'Location'],
       async handle({ body, actor }) {
         const view = await backends.create(body, actor);
         return shown(201, view, { location: `/adapters/${view.name}` });
@@ -72,6 +75,7 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       id: 'getAdapter',
       summary: 'Show a backend with its instances',
       answers: { 200: adapter },
+      headers: ['ETag'],
       handle: async ({ name, actor }) => shown(200, await backends.get(name, actor)),
     }),
     operation({
@@ -79,9 +83,12 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       path: '/adapters/{name}',
       id: 'updateAdapter',
       summary: 'Declare a registered backend anew',
-      body: adapterData.partial({ name: true }),
+      description:
+        'As a whole: what is left out has its default again, but for values of variables that are null. Fields of an answer that cannot be set are not looked at.',
+      body: adapterData.partial({ name: true }).meta({ id: 'AdapterChange' }),
       conditional: true,
       answers: { 200: adapter },
+      headers: ['ETag'],
       handle: async ({ name, body, expected, actor }) => shown(200, await backends.replace(name, body, expected, actor)),
     }),
     operation({
@@ -89,6 +96,7 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       path: '/adapters/{name}',
       id: 'deleteAdapter',
       summary: 'Remove a registered backend',
+      description: 'It stops to run, and its sessions end. Backends that are declared in files are removed there.',
       conditional: true,
       answers: { 204: undefined },
       async handle({ name, expected, actor }) {
@@ -100,7 +108,7 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       method: 'GET',
       path: '/adapters/{name}/status',
       id: 'getAdapterStatus',
-      summary: 'How a backend is doing',
+      summary: 'Tell how a backend is doing',
       answers: { 200: adapterStatus },
       handle: async ({ name, actor }) => json(200, statusOf(await backends.get(name, actor))),
     }),
@@ -108,11 +116,13 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       method: 'GET',
       path: '/adapters/{name}/logs',
       id: 'getAdapterLogs',
-      summary: 'What an instance has written; with `follow`, and what it writes from now on (as events where they are accepted)',
+      summary: 'Read what an instance of a backend has written',
+      description:
+        'With `follow`, the answer goes on with what is written from now on. Lines are server-sent events where those are accepted.',
       query: z.strictObject({
-        instance: wholeNumber(0, 999).default(0),
-        lines: wholeNumber(0, MAX_LINES).default(DEFAULT_LINES),
-        follow: flag,
+        instance: wholeNumber(0, 999).default(0).describe('The number of the instance, from 0 on.'),
+        lines: wholeNumber(0, MAX_LINES).default(DEFAULT_LINES).describe('How many of the last lines are wanted.'),
+        follow: flag.describe('Whether to go on with what is written from now on.'),
       }),
       answers: { 200: 'text' },
       async handle({ query: { instance, lines: count, follow }, name, actor, wantsEvents, signal }) {
@@ -128,7 +138,8 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       path: '/adapters/{name}/restart',
       id: 'restartAdapter',
       summary: 'Replace the processes of a backend by new ones',
-      answers: { 202: z.object({ name: z.string(), restarting: z.literal(true) }) },
+      description: 'Sessions go on with the new processes, except for backends with `recovery: fail`.',
+      answers: { 202: restarted },
       async handle({ name, actor }) {
         await backends.restart(name, actor);
         return json(202, { name, restarting: true });

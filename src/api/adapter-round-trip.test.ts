@@ -60,7 +60,7 @@ const here = fc.record(
       `a/b:1@sha256:${'0'.repeat(64)}`,
     ),
     environmentVariables: fc.dictionary(
-      fc.stringMatching(/^[A-Z][A-Z_]{0,5}X$/),
+      fc.stringMatching(/^APP_[A-Z_]{0,5}X$/),
       fc.string({ maxLength: 10 }).map((text) => `hidden ${text}`),
       { maxKeys: 4 },
     ),

@@ -2,19 +2,22 @@
 
 import { z } from 'zod';
 import { version } from '../config/version.ts';
+import { headers, headersOf, ifMatch, pathParameters, refTo, refusalResponses, refusalsOf, tags } from './openapi-parts.ts';
 import type { Operation } from './operation.ts';
 import { problemDetails } from './schemas.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 type Io = 'input' | 'output';
 
-/** Refusals that any operation may answer with. */
-const REFUSALS = [400, 401, 403, 404, 405, 409, 412, 413, 415, 503];
-const PROBLEM = { description: 'Refused, and why', content: { 'application/problem+json': { schema: ref('Problem') } } };
+/** What became of it. */
+const DONE: Readonly<Record<string, string>> = { 200: 'Done.', 201: 'Registered.', 202: 'Under way.', 204: 'Removed.' };
 
-function ref(name: string): { readonly $ref: string } {
-  return { $ref: `#/components/schemas/${name}` };
-}
+const bearer = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'A token of one of the gateway’s issuers. At the admin address, and where there are no issuers, the control token in `<home>/token`.',
+};
 
 export function openApiDocument(operations: readonly Operation[]): Json {
   const schemas: Record<string, unknown> = {};
@@ -25,58 +28,61 @@ export function openApiDocument(operations: readonly Operation[]): Json {
     const name = own['id'];
     if (typeof name !== 'string') return atComponents(own) as Json;
     schemas[name] ??= atComponents(own);
-    return ref(name);
+    return refTo('schemas', name);
   };
   schemaOf(problemDetails, 'output');
 
   const paths: Record<string, Record<string, unknown>> = {};
   for (const operation of operations) {
-    const { method, path, id, summary, body, conditional } = operation;
-    const parameters = [...pathParameters(path), ...queryParameters(operation, schemaOf)];
-    if (conditional)
-      parameters.push({ name: 'If-Match', in: 'header', schema: { type: 'string' }, description: 'The `ETag` that was seen.' });
+    const { method, path, id, summary, description, body, conditional } = operation;
+    const parameters = [...pathParameters(path), ...queryParameters(operation, schemaOf), ...(conditional ? [ifMatch] : [])];
     paths[path] ??= {};
     paths[path][method.toLowerCase()] = {
       operationId: id,
+      tags: [path.split('/')[1]],
       summary,
+      ...(description !== undefined && { description }),
       ...(parameters.length > 0 && { parameters }),
       ...(body && { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } } }),
-      responses: { ...answersOf(operation, schemaOf), ...Object.fromEntries(REFUSALS.map((status) => [status, PROBLEM])) },
+      responses: { ...answersOf(operation, schemaOf), ...refusalsOf(operation) },
     };
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'MCP gateway', version: version(), summary: 'Backends, tenants and sessions of a gateway for MCP servers.' },
+    info: {
+      title: 'MCP gateway',
+      version: version(),
+      summary: 'Backends, tenants and sessions of a gateway for MCP servers.',
+      description: 'Parameters and fields that are not named here are refused. Refusals are problem details (RFC 9457).',
+    },
+    servers: [{ url: '/', description: 'The gateway’s own URL, and its admin address.' }],
     security: [{ bearer: [] }],
+    tags,
     paths,
-    components: { schemas, securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+    components: { schemas, responses: refusalResponses, headers, securitySchemes: { bearer } },
   };
-}
-
-function pathParameters(path: string): Json[] {
-  const [, name] = /\{(\w+)\}/.exec(path) ?? [];
-  return name === undefined ? [] : [{ name, in: 'path', required: true, schema: { type: 'string' } }];
 }
 
 function queryParameters({ query }: Operation, schemaOf: (schema: z.ZodType, io: Io) => Json): Json[] {
   const { properties = {}, required = [] } = schemaOf(query, 'input') as { properties?: Json; required?: readonly string[] };
   // What a number is read from is text, of which the schema of the input says nothing.
   const { properties: read = {} } = schemaOf(query, 'output') as { properties?: Json };
-  return Object.keys(properties).map((name) => ({
-    ...{ name, in: 'query', schema: read[name] ?? properties[name] },
-    ...(required.includes(name) && { required: true }),
-  }));
+  return Object.keys(properties).map((name) => {
+    const { description, ...schema } = (read[name] ?? properties[name]) as Json;
+    return { name, in: 'query', required: required.includes(name), description, schema };
+  });
 }
 
-function answersOf({ answers }: Operation, schemaOf: (schema: z.ZodType, io: Io) => Json): Json {
+function answersOf({ answers, headers: sent }: Operation, schemaOf: (schema: z.ZodType, io: Io) => Json): Json {
   return Object.fromEntries(
     Object.entries(answers).map(([status, schema]) => {
-      if (schema === undefined) return [status, { description: 'Done' }];
+      const answer = { description: DONE[status], ...(sent && headersOf(sent)) };
+      if (schema === undefined) return [status, answer];
       const content =
         schema === 'text'
           ? { 'text/plain': { schema: { type: 'string' } }, 'text/event-stream': { schema: { type: 'string' } } }
           : { 'application/json': { schema: schemaOf(schema, 'output') } };
-      return [status, { description: 'Done', content }];
+      return [status, { ...answer, content }];
     }),
   );
 }

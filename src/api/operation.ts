@@ -31,6 +31,8 @@ export interface Operation {
   /** Its name in the document, and in clients that are generated from it. */
   readonly id: string;
   readonly summary: string;
+  /** What its summary leaves open. */
+  readonly description?: string;
   readonly query: z.ZodObject;
   /** Undefined: it takes none. */
   readonly body?: z.ZodType;
@@ -38,8 +40,13 @@ export interface Operation {
   readonly conditional?: true;
   /** Answers that are no problem; undefined: without a body. `text` is for what is not JSON. */
   readonly answers: Readonly<Record<number, z.ZodType | 'text' | undefined>>;
+  /** Headers of answers that are no problem. */
+  readonly headers?: readonly AnswerHeader[];
   readonly handle: (call: Call) => Promise<ApiAnswer> | ApiAnswer;
 }
+
+/** `ETag`: the revision. `Location`: what is new. `Link`: the next page, if there is one. */
+export type AnswerHeader = 'ETag' | 'Location' | 'Link';
 
 /** Keeps the type of the query between its schema and the handler. */
 export function operation<Query extends z.ZodObject>(
@@ -61,8 +68,16 @@ export const wholeNumber = (least: number, most: number) =>
     .regex(/^\d{1,15}$/, 'must be a whole number')
     .transform(Number)
     .pipe(z.int().min(least).max(most));
+/** The key of a session. Whatever else is asked for is none; it never reaches the store. */
+export const sessionKey = z
+  .string()
+  .regex(/^[\w-]{1,64}$/)
+  .describe('The key of a session, from the list of sessions.');
 /** Of a list: `after` is the name of the last one that has been seen. */
-export const page = { limit: wholeNumber(1, MAX_PAGE).default(MAX_PAGE), after: text.optional() };
+export const page = {
+  limit: wholeNumber(1, MAX_PAGE).default(MAX_PAGE).describe('How many are listed at most. The `Link` header leads to the next ones.'),
+  after: text.optional().describe('Lists what comes after the one with this name.'),
+};
 
 /** @throws ControlRefusal also for names that nobody knows: a filter with a typing mistake must not become no filter. */
 export function parseQuery(schema: z.ZodObject, query: URLSearchParams): unknown {

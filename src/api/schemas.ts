@@ -67,6 +67,8 @@ export const adapter = z
   })
   .meta({ id: 'Adapter' });
 
+export const restarted = z.object({ name: z.string(), restarting: z.literal(true) }).meta({ id: 'Restarted' });
+
 export const adapterStatus = z
   .object({
     readyReplicas: count,
@@ -102,6 +104,8 @@ const tenantFields = {
 
 export const tenantSummary = z.object({ ...tenantFields, quotas: z.array(quota) }).meta({ id: 'TenantSummary' });
 
+export const tenantList = z.object({ tenants: z.array(tenantSummary) }).meta({ id: 'TenantList' });
+
 const use = z.object({ used: count, remaining: count, resetMs: z.number().min(0) });
 export const tenantDetail = z
   .object({
@@ -127,8 +131,10 @@ export const session = z
   })
   .meta({ id: 'Session' });
 
-export const sessionList = z.object({ sessions: z.array(session), more: z.boolean() });
-export const ended = z.object({ ended: count });
+export const sessionList = z
+  .object({ sessions: z.array(session), more: z.boolean().describe('There may be more than the limit let in.') })
+  .meta({ id: 'SessionList' });
+export const ended = z.object({ ended: count.describe('How many sessions were open.') }).meta({ id: 'Ended' });
 
 export const problemDetails = z
   .object({

@@ -6,23 +6,24 @@ import { ControlRefusal } from '../control/refusal.ts';
 import type { SessionControl } from '../control/sessions.ts';
 import { MAX_LISTED } from '../session/store.ts';
 import { json } from './answer.ts';
-import { type Operation, operation, text, wholeNumber } from './operation.ts';
+import { type Operation, operation, sessionKey, text, wholeNumber } from './operation.ts';
 import { ended, sessionList } from './schemas.ts';
 
 const DEFAULT_LIMIT = 100;
-/** Whatever else is asked for is no session; it never reaches the store. */
-const KEY = /^[\w-]{1,64}$/;
 
 const listQuery = z.strictObject({
-  backend: text.optional(),
-  issuer: text.optional(),
-  subject: text.optional(),
-  tenant: text.optional(),
-  limit: wholeNumber(1, MAX_LISTED).default(DEFAULT_LIMIT),
-  after: text.optional(),
+  backend: text.optional().describe('Only sessions with this backend.'),
+  issuer: text.optional().describe('Only sessions of callers whose tokens are from this issuer.'),
+  subject: text.optional().describe('Only sessions of this subject.'),
+  tenant: text.optional().describe('Only sessions that count for this tenant.'),
+  limit: wholeNumber(1, MAX_LISTED).default(DEFAULT_LIMIT).describe('How many are listed at most; `more` tells whether there are others.'),
+  after: text.optional().describe('Lists what comes after the one with this key.'),
 });
 // Both are needed: nobody ends everything with a parameter that was forgotten.
-const callerQuery = z.strictObject({ issuer: text, subject: text });
+const callerQuery = z.strictObject({
+  issuer: text.describe('Who issued the tokens of the caller.'),
+  subject: text.describe('Whom they are for.'),
+});
 
 const look = (actor: Actor): void => {
   if (!mayReadSessions(actor)) throw new ControlRefusal('forbidden', 'sessions are shown to viewers, operators and administrators only');
@@ -55,7 +56,8 @@ export function sessionOperations(sessions: SessionControl): readonly Operation[
       method: 'DELETE',
       path: '/sessions',
       id: 'endSessionsOfCaller',
-      summary: 'End everything that a caller has begun until now',
+      summary: 'End all sessions that a caller has begun until now',
+      description: 'Both parameters are needed. What the caller begins later is not touched.',
       query: callerQuery,
       answers: { 200: ended },
       async handle({ query, actor }) {
@@ -68,10 +70,11 @@ export function sessionOperations(sessions: SessionControl): readonly Operation[
       path: '/sessions/{key}',
       id: 'endSession',
       summary: 'End one session',
+      description: 'Its next request is answered with 404, after which a client opens a new session.',
       answers: { 200: ended },
       async handle({ name: key, actor }) {
         end(actor);
-        const known = KEY.test(key) && (await sessions.end(key, nameOf(actor)));
+        const known = sessionKey.safeParse(key).success && (await sessions.end(key, nameOf(actor)));
         if (!known) throw new ControlRefusal('missing', `there is no open session ${key}`);
         return json(200, { ended: 1 });
       },

@@ -6,7 +6,7 @@ import type { TenantDetail } from '../control/tenant-view.ts';
 import type { TenantControl } from '../control/tenants.ts';
 import { empty, json } from './answer.ts';
 import { type Operation, operation, page, paged } from './operation.ts';
-import { tenantDetail, tenantSummary } from './schemas.ts';
+import { tenantDetail, tenantList } from './schemas.ts';
 
 const shown = (status: number, tenant: TenantDetail, headers: Readonly<Record<string, string>> = {}) =>
   json(status, tenant, { etag: `"${tenant.revision}"`, ...headers });
@@ -19,7 +19,8 @@ export function tenantOperations(tenants: TenantControl): readonly Operation[] {
       id: 'listTenants',
       summary: 'List the tenants, in the order in which callers are matched',
       query: z.strictObject(page),
-      answers: { 200: z.object({ tenants: z.array(tenantSummary) }) },
+      answers: { 200: tenantList },
+      headers: ['Link'],
       handle({ query, actor }) {
         const { items, headers } = paged(tenants.list(actor), ({ name }) => name, query, '/tenants');
         return json(200, { tenants: items }, headers);
@@ -30,8 +31,9 @@ export function tenantOperations(tenants: TenantControl): readonly Operation[] {
       path: '/tenants',
       id: 'createTenant',
       summary: 'Register a tenant',
-      body: tenantData,
+      body: tenantData.meta({ id: 'TenantData' }),
       answers: { 201: tenantDetail },
+      headers: ['ETag', 'Location'],
       async handle({ body, actor }) {
         const tenant = await tenants.create(body, actor);
         return shown(201, tenant, { location: `/tenants/${tenant.name}` });
@@ -43,6 +45,7 @@ export function tenantOperations(tenants: TenantControl): readonly Operation[] {
       id: 'getTenant',
       summary: 'Show a tenant with the use of its quotas and limits',
       answers: { 200: tenantDetail },
+      headers: ['ETag'],
       handle: async ({ name, actor }) => shown(200, await tenants.get(name, actor)),
     }),
     operation({
@@ -50,19 +53,23 @@ export function tenantOperations(tenants: TenantControl): readonly Operation[] {
       path: '/tenants/{name}',
       id: 'updateTenant',
       summary: 'Declare a registered tenant anew',
-      body: tenantData.partial({ name: true }),
+      description: 'As a whole: what is left out has its default again. Fields of an answer that cannot be set are not looked at.',
+      body: tenantData.partial({ name: true }).meta({ id: 'TenantChange' }),
       conditional: true,
       answers: { 200: tenantDetail },
+      headers: ['ETag'],
       handle: async ({ name, body, expected, actor }) => shown(200, await tenants.replace(name, body, expected, actor)),
     }),
     operation({
       method: 'PATCH',
       path: '/tenants/{name}',
       id: 'adjustTenant',
-      summary: 'Change single quotas and limits of a registered tenant; null takes one away',
-      body: tenantAdjustment,
+      summary: 'Change single quotas and limits of a registered tenant',
+      description: 'What is not named stays as it is; null takes a quota or limit away.',
+      body: tenantAdjustment.meta({ id: 'TenantAdjustment' }),
       conditional: true,
       answers: { 200: tenantDetail },
+      headers: ['ETag'],
       handle: async ({ name, body, expected, actor }) => shown(200, await tenants.adjust(name, body, expected, actor)),
     }),
     operation({
@@ -70,6 +77,7 @@ export function tenantOperations(tenants: TenantControl): readonly Operation[] {
       path: '/tenants/{name}',
       id: 'deleteTenant',
       summary: 'Remove a registered tenant',
+      description: 'Tenants that are declared in files are removed there.',
       conditional: true,
       answers: { 204: undefined },
       async handle({ name, expected, actor }) {

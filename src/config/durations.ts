@@ -25,7 +25,9 @@ export function formatDuration(milliseconds: number): string {
 
 /** A schema that takes duration text and gives milliseconds, at least `minMs`. */
 export function duration({ minMs = 1, maxMs = MAX_DURATION_MS }: { minMs?: number; maxMs?: number } = {}) {
-  return z.string().transform((text, context) => {
+  // Schemas that are made for others say how it looks; what is wrong with it is said here.
+  const written = z.string().meta({ pattern: DURATION.source });
+  return written.transform((text, context) => {
     const milliseconds = parseDuration(text);
     if (milliseconds !== undefined && milliseconds > maxMs) {
       context.addIssue({ code: 'custom', message: `must be at most ${maxMs} ms: got "${text}"` });

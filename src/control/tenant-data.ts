@@ -9,6 +9,9 @@ import { fieldProblems, invalid, objectOf } from './refusal.ts';
 /** What an answer says on top of what was registered: not looked at in what a client sends back. */
 const READ_ONLY: ReadonlySet<string> = new Set(['use', 'note', 'source', 'revision', 'createdBy', 'createdAt', 'lastUpdatedAt']);
 
+/** A tenant has four levels. A body may have as many as it has bytes, and each of them would be a call. */
+const MAX_DEPTH = 8;
+
 const { priority, match, tools, quotas, limits, audit, onOutage } = tenantSpec.shape;
 const fields = { priority, match, tools, quotas, limits, audit, onOutage };
 const optional = {
@@ -91,10 +94,10 @@ function writableOf(body: unknown): Record<string, unknown> {
   return Object.fromEntries(Object.entries(objectOf(body)).filter(([field]) => !READ_ONLY.has(field)));
 }
 
-/** Answers say null for what is not limited; `use` stands in each of their quotas. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (typeof value !== 'object' || value === null) return value;
+/** Answers say null for what is not limited; `use` stands in each of their quotas. What is nested deeper than any of it stays as it is. */
+function withoutNulls(value: unknown, depth = MAX_DEPTH): unknown {
+  if (typeof value !== 'object' || value === null || depth === 0) return value;
+  if (Array.isArray(value)) return value.map((each) => withoutNulls(each, depth - 1));
   const kept = Object.entries(value).filter(([field, each]) => each !== null && each !== undefined && field !== 'use');
-  return Object.fromEntries(kept.map(([field, each]) => [field, withoutNulls(each)]));
+  return Object.fromEntries(kept.map(([field, each]) => [field, withoutNulls(each, depth - 1)]));
 }

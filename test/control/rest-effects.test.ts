@@ -168,7 +168,9 @@ test('a sidecar that hangs holds up nobody who changes something', async () => {
   } finally {
     process.kill(pid, 'SIGCONT');
   }
-  expect(await (await open('meanwhile')).call('read')).toEqual({ calls: 1 });
+  // The one that hung hears of it when it goes on.
+  const session = await waitFor('both sidecars to know it', () => open('meanwhile'));
+  expect(await session.call('read')).toEqual({ calls: 1 });
 });
 
 describe('two who change the same', () => {

@@ -23,6 +23,7 @@ describe('tools', () => {
     ['conformance-alpha', ['--version'], /^0\.2\.0-alpha\.12/],
     ['@modelcontextprotocol/inspector', ['--help'], /--cli/],
     ['mcp-proxy', ['--version'], /^6\.7\.19/],
+    ['openapi-typescript-codegen', ['--version'], /^0\.31\.0/],
   ])('%s', async (name, args, says) => {
     const { stdout, stderr } = await run(node24(), [toolBin(name), ...args]);
     expect(stdout + stderr).toMatch(says);
