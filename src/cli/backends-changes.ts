@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CallRefused, type Perform } from '../control/calls.ts';
 import type { CliContext } from './program.ts';
-import { addHomeOptions, settingsOf } from './settings-options.ts';
+import { addHomeOptions, clientEnvironment, settingsOf } from './settings-options.ts';
 import { listenForStop } from './stop-signals.ts';
 
 /** Somebody else has changed it meanwhile: then it is read again, and changed again. */
@@ -62,7 +62,7 @@ Examples:
 export function addBackendChanges(backends: Command, { env, stdout, stderr }: CliContext): void {
   const connect = async (typed: Readonly<Record<string, unknown>>): Promise<Perform> => {
     const { connectControl } = await import('./control-client.ts');
-    return (await connectControl(settingsOf(typed, env).settings.home, env)).perform;
+    return (await connectControl(settingsOf(typed, env).settings.home, clientEnvironment(typed, env))).perform;
   };
 
   const finished = async (name: string, done: string, answer: unknown, { wait }: Typed, perform: Perform): Promise<void> => {

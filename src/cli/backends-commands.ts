@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { Adapter } from '../api/adapter-operations.ts';
 import { addBackendChanges } from './backends-changes.ts';
 import type { CliContext } from './program.ts';
-import { addHomeOptions, settingsOf } from './settings-options.ts';
+import { addHomeOptions, clientEnvironment, settingsOf } from './settings-options.ts';
 import { listenForStop } from './stop-signals.ts';
 import { printableText } from './table.ts';
 
@@ -47,7 +47,7 @@ export function addBackendsCommands(program: Command, context: CliContext): void
     .helpCommand(false);
   const connect = async (typed: Readonly<Record<string, unknown>>) => {
     const { connectControl } = await import('./control-client.ts');
-    return connectControl(settingsOf(typed, env).settings.home, env);
+    return connectControl(settingsOf(typed, env).settings.home, clientEnvironment(typed, env));
   };
   const print = async <T>(answer: T, typed: Typed, text: (answer: T) => Promise<string>): Promise<void> => {
     stdout.write(typed.json ? `${JSON.stringify(answer, undefined, 2)}\n` : await text(answer));

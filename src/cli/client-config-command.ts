@@ -5,7 +5,7 @@ import type { Adapter } from '../api/adapter-operations.ts';
 import { CLIENTS, type ClientConfig, type ClientName, clientConfig } from './client-config.ts';
 import { type StdioServer, stdioClientConfig } from './client-config-stdio.ts';
 import type { CliContext } from './program.ts';
-import { addHomeOptions, settingsOf } from './settings-options.ts';
+import { addHomeOptions, clientEnvironment, settingsOf } from './settings-options.ts';
 
 const examples = `
 Examples:
@@ -39,7 +39,7 @@ export function addClientConfigCommand(program: Command, { env, self, stdout, st
         return print(stdioClientConfig(client, ownServer(settingsOf(typed, env).settings.home)));
       }
       const { connectControl } = await import('./control-client.ts');
-      const gateway = await connectControl(settingsOf(typed, env).settings.home, env);
+      const gateway = await connectControl(settingsOf(typed, env).settings.home, clientEnvironment(typed, env));
       const known = (await gateway.get(['adapters'])) as readonly Adapter[];
       const missing = names.filter((name) => !known.some((each) => each.name === name));
       if (missing.length > 0) throw new Error(`there is no backend ${missing.join(', ')}: see mcp-gateway backends list`);

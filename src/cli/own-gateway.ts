@@ -7,6 +7,8 @@ import { readAnnouncement } from '../app/announcement.ts';
 const POLL_MS = 200;
 /** Clients give up a call after 60 s. The start itself goes on: Envoy and the servers' packages may have to be fetched. */
 const WAIT_MS = 45_000;
+/** Between two starts while another gateway has the home. */
+const AGAIN_MS = 2_000;
 /** On top of the time that requests under way are given. */
 const STOP_MS = 30_000;
 const MAX_KEPT_CHARS = 4_000;
@@ -16,6 +18,8 @@ export interface OwnGatewayOptions {
   /** Runs `mcp-gateway up`, without arguments of its own. */
   readonly command: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** How long its requests under way may take to end, in milliseconds. */
+  readonly drainMs: number;
   /** What it says goes here, in lines. */
   readonly say: (text: string) => void;
 }
@@ -26,7 +30,7 @@ export interface OwnGateway {
   stop(): Promise<void>;
 }
 
-export function createOwnGateway({ home, command, env, say }: OwnGatewayOptions): OwnGateway {
+export function createOwnGateway({ home, command, env, drainMs, say }: OwnGatewayOptions): OwnGateway {
   let child: ChildProcess | undefined;
   let gone: Promise<void> = Promise.resolve();
   let failure: string | undefined;
@@ -60,14 +64,18 @@ export function createOwnGateway({ home, command, env, say }: OwnGatewayOptions)
   const attempt = async (): Promise<void> => {
     const until = performance.now() + WAIT_MS;
     let tried = false;
+    let again = 0;
     while (performance.now() < until) {
       if (await readAnnouncement(home)) return;
       if (stopped) throw new Error('this server is stopping');
       if (child === undefined) {
-        // Somebody else starts one in the same home at this moment: that one will do.
+        // Somebody else has one in the same home, which is being started or stopped: that one will do, or else the next one is ours.
         const other = failure?.includes('another gateway') === true;
         if (tried && !other) throw new Error(failure ?? 'the gateway did not start');
-        if (!tried) start();
+        if (performance.now() >= again) {
+          start();
+          again = performance.now() + AGAIN_MS;
+        }
         tried = true;
       }
       await delay(POLL_MS);
@@ -88,8 +96,9 @@ export function createOwnGateway({ home, command, env, say }: OwnGatewayOptions)
       stopped = true;
       const { pid } = child ?? {};
       if (pid === undefined) return;
+      child?.stdin?.end();
       child?.kill('SIGTERM');
-      await Promise.race([gone, delay(STOP_MS, undefined, { ref: false })]);
+      await Promise.race([gone, delay(drainMs + STOP_MS, undefined, { ref: false })]);
       child?.kill('SIGKILL');
     },
   };

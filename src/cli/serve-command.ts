@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { version } from '../config/version.ts';
 import type { Perform } from '../control/calls.ts';
 import type { CliContext } from './program.ts';
-import { addHomeOptions, settingsOf } from './settings-options.ts';
+import { addHomeOptions, clientEnvironment, settingsOf } from './settings-options.ts';
 import { listenForStop } from './stop-signals.ts';
 
 /** So long a tool waits for somebody to log in before it says where. */
@@ -38,7 +38,7 @@ export function addServeCommand(program: Command, { env, self, stderr }: CliCont
       const { createDeviceLogin } = await import('./device-login.ts');
       const tell = (text: string): void => void stderr.write(`${text}\n`);
       const remote = targets.remoteTarget(
-        env,
+        clientEnvironment(typed, env),
         (base, clientId) => createDeviceLogin({ base, clientId, request: fetch, tell, patienceMs: LOGIN_PATIENCE_MS }).token,
       );
       const { config } = typed;
@@ -47,6 +47,7 @@ export function addServeCommand(program: Command, { env, self, stderr }: CliCont
         home: settings.home,
         command: [self.node, self.main, 'up', ...options],
         env,
+        drainMs: settings.drainTimeoutMs,
         say: (text) => void stderr.write(text),
       });
       const perform: Perform = async (call) => {

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { SessionList } from '../control/sessions.ts';
 import { MAX_LISTED } from '../session/store.ts';
 import type { CliContext } from './program.ts';
-import { addHomeOptions, settingsOf } from './settings-options.ts';
+import { addHomeOptions, clientEnvironment, settingsOf } from './settings-options.ts';
 
 /** What commander makes of the options below. */
 type Typed = { readonly json?: true } & Readonly<Partial<Record<'backend' | 'issuer' | 'subject' | 'tenant' | 'limit', string>>>;
@@ -75,7 +75,7 @@ async function endSessions(key: string | undefined, typed: Typed, { env, stdout 
 
 async function connect(typed: Typed, env: NodeJS.ProcessEnv) {
   const { connectControl } = await import('./control-client.ts');
-  return connectControl(settingsOf(typed, env).settings.home, env);
+  return connectControl(settingsOf(typed, env).settings.home, clientEnvironment(typed, env));
 }
 
 function limitOf(raw: string): string {

@@ -28,6 +28,11 @@ function addOptions(command: Command, options: readonly [SettingName, Setting<un
   return command;
 }
 
+/** For commands that may be for a gateway elsewhere: whoever names a home means the gateway of that home. */
+export function clientEnvironment(typed: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return typed['home'] === undefined ? env : { ...env, MCP_GATEWAY_URL: undefined };
+}
+
 /** Loads the settings of a command whose options were added above. Throws SettingsError. */
 export function settingsOf(typed: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): LoadedSettings {
   const flags: Partial<Record<SettingName, string>> = {};

@@ -30,7 +30,7 @@ Examples:
   $ mcp-gateway tenants set-quota engineering --requests none --per 1h
   $ mcp-gateway tenants set-quota marketing --create --requests 100 --per 1h
 
-A quota is known by whom and what it counts; its number and its window are changed. What is used up goes on to count.
+A quota is known by whom and what it counts, and in which time: its number is changed, or there is one more. What is used up goes on to count.
 `;
 
 const rmExamples = `

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { TenantDetail, TenantSummary } from '../control/tenant-view.ts';
 import type { CliContext } from './program.ts';
-import { addHomeOptions, settingsOf } from './settings-options.ts';
+import { addHomeOptions, clientEnvironment, settingsOf } from './settings-options.ts';
 import { addTenantChanges } from './tenants-changes.ts';
 
 type Typed = { readonly json?: true };
@@ -29,7 +29,7 @@ export function addTenantsCommands(program: Command, context: CliContext): void 
     .helpCommand(false);
   const ask = async (path: readonly string[], typed: Typed): Promise<unknown> => {
     const { connectControl } = await import('./control-client.ts');
-    return (await connectControl(settingsOf(typed, env).settings.home, env)).get(path);
+    return (await connectControl(settingsOf(typed, env).settings.home, clientEnvironment(typed, env))).get(path);
   };
   const print = async <T>(answer: T, typed: Typed, text: (answer: T) => Promise<string>): Promise<void> => {
     stdout.write(typed.json ? `${JSON.stringify(answer, undefined, 2)}\n` : await text(answer));

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
 import { allowEntryProblem } from '../core/address-rules.ts';
+import { nameAndVersion } from './image-name.ts';
 
 const MAX_LIST_ITEMS = 100;
 
@@ -112,6 +113,15 @@ export const allowEntry: Parser<string> = (raw, context) => {
   const given = text(raw, context);
   const problem = allowEntryProblem(given);
   if (problem !== undefined) throw new Error(problem);
+  return given;
+};
+
+/** What images that are registered by API may be called: a name without its version, or a namespace with a slash at its end. */
+export const allowedImage: Parser<string> = (raw, context) => {
+  const given = text(raw, context);
+  if (given.startsWith('exec:')) throw new Error('programs of this machine cannot be registered by API: declare them in files');
+  if (nameAndVersion(given).imageVersion !== '') throw new Error(`"${given}" must have no version: each registration names its own`);
+  if (/^npm:@[^/]*$/.test(given)) throw new Error(`"${given}" must end with "/" to stand for the whole namespace`);
   return given;
 };
 

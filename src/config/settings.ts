@@ -3,6 +3,7 @@
 import { type IssuerSpec, issuersSetting } from './issuer-spec.ts';
 import {
   allowEntry,
+  allowedImage,
   baseUrl,
   hostName,
   integer,
@@ -149,8 +150,8 @@ export const settingsTable = {
   allowedImages: setting({
     env: 'MCP_GATEWAY_ALLOWED_IMAGES',
     fallback: '',
-    doc: 'Images that may be registered by API: names without a version (`npm:@acme/server`, `ghcr.io/acme/server`), or namespaces with a slash at their end (`npm:@acme/`, `ghcr.io/acme/`). None: only URLs may be registered. Programs of this machine never may.',
-    parse: list(text),
+    doc: 'Images that may be registered by API: names without a version (`npm:@acme/server`, `ghcr.io/acme/server`), or namespaces with a slash at their end (`npm:@acme/`, `ghcr.io/acme/`). None: only URLs may be registered. Whoever may register can run these with any arguments, as the user of the gateway. Programs of this machine never may be registered.',
+    parse: list(allowedImage),
   }),
   redisUrl: optional({
     env: 'REDIS_URL',

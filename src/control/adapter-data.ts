@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { backendFields, resourceName } from '../config/backend-spec.ts';
-import { imageOf } from '../config/image-name.ts';
+import { imageOf, nameAndVersion } from '../config/image-name.ts';
 import type { ResourceDocument } from '../config/resource-document.ts';
 import { variableName } from '../config/secret-ref.ts';
 import { type FieldProblem, fieldProblems, invalid, objectOf } from './refusal.ts';
@@ -23,7 +23,7 @@ const READ_ONLY: ReadonlySet<string> = new Set([
 
 /** Variables with which one program makes another run other code, beside those that no resource may set. */
 const REFUSED_VARIABLE =
-  /^(NODE_(PATH|EXTRA_CA_CERTS|TLS_REJECT_UNAUTHORIZED|REPL_.*)|PYTHON.*|PERL.*|RUBY.*|JAVA_TOOL_OPTIONS|_?J(AVA|DK_JAVA)_OPTIONS|CLASSPATH|DOTNET_STARTUP_HOOKS|CORECLR_.*|OPENSSL_.*|BASH_ENV|ENV|IFS|SHELL|HOME|GCONV_PATH|NPM_CONFIG_.*|PIP_.*|UV_.*|VIRTUAL_ENV|GIT_.*|(SSL_CERT|CURL_CA|REQUESTS_CA)_(FILE|DIR|BUNDLE)|(HTTPS?|ALL)_PROXY)$/i;
+  /^(NODE_(?!ENV$).*|PYTHON.*|PERL.*|RUBY.*|JAVA_TOOL_OPTIONS|_?J(AVA|DK_JAVA)_OPTIONS|CLASSPATH|DOTNET_.*|CORECLR_.*|LUA_.*|GLIBC_.*|COVERAGE_.*|OPENSSL_.*|SSL.*|.*_CA_BUNDLE|XDG_.*|TE?MP(DIR)?|(PUPPETEER|PLAYWRIGHT)_.*|BROWSER|EDITOR|VISUAL|PAGER|BASH_ENV|ENV|IFS|SHELL|HOME|GCONV_PATH|NPM_CONFIG_.*|PIP_.*|UV_.*|VIRTUAL_ENV|GIT_.*|(HTTPS?|ALL)_PROXY)$/i;
 
 const { args, port, path, transport, affinity, healthCheck, sessions, scaling, access, trustToolHints, upstreamAuth, replicas } =
   backendFields.shape;
@@ -128,8 +128,10 @@ function accessOf({ access: rules, requiredRoles }: AdapterData): unknown {
 
 type Variable = { readonly name: string; readonly value: string };
 
-function envOf({ environmentVariables }: AdapterData, present: ResourceDocument | undefined): readonly Variable[] | undefined {
-  const kept = (present?.spec['env'] ?? []) as readonly Variable[];
+function envOf(data: AdapterData, present: ResourceDocument | undefined): readonly Variable[] | undefined {
+  const { environmentVariables } = data;
+  // They were given to that program, in whatever version: another one could print them.
+  const kept = isSameProgram(data, present) ? ((present?.spec['env'] ?? []) as readonly Variable[]) : [];
   if (!environmentVariables) return kept.length === 0 ? undefined : kept;
   const problems: FieldProblem[] = [];
   const variables = Object.entries(environmentVariables).flatMap(([name, value]) => {
@@ -140,6 +142,13 @@ function envOf({ environmentVariables }: AdapterData, present: ResourceDocument 
   });
   if (problems.length > 0) throw invalid(problems);
   return variables.length === 0 ? undefined : variables;
+}
+
+function isSameProgram({ image, ...named }: AdapterData, present: ResourceDocument | undefined): boolean {
+  const before = present?.spec['image'];
+  return (
+    typeof before === 'string' && nameAndVersion(image ?? namedImage(named as AdapterData)).imageName === nameAndVersion(before).imageName
+  );
 }
 
 /** What a field of the resource is called here. */

@@ -103,12 +103,23 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
   };
 
   /** Before anything is said about what was sent. */
+  /** Looked at when it is changed: somebody else may have removed it meanwhile, and registered another one under its name. */
+  const expectOwn = (name: string, present: Registered | undefined, expected: Expected, actor: Actor): void => {
+    expectRevision('backend', name, present, expected);
+    if (present?.resource.kind === 'MCPBackend' && !mayWrite(actor, present.resource)) throw missing(name);
+  };
+
   const allowed = (actor: Actor): void => {
     if (mayRegister(actor)) return;
     throw new ControlRefusal('forbidden', 'registering a backend runs code: it needs the role of an operator or administrator');
   };
 
-  const allowUrl = (data: AdapterData): void => {
+  const allowUrl = (data: AdapterData, { rank }: Actor): void => {
+    // Whoever chooses both the secret and where it goes can read it.
+    if (data.upstreamAuth && rank !== 'admin') {
+      const problem = 'is for administrators only';
+      throw new ControlRefusal('forbidden', `upstreamAuth ${problem}`, [{ field: 'upstreamAuth', message: problem }]);
+    }
     const spec = specOf({ ...data, environmentVariables: undefined }, undefined);
     if (typeof spec['url'] !== 'string') return;
     const problem = urlRefusal(spec['url']);
@@ -174,7 +185,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
       audited(audit, { action: 'backend.create', target: nameIn(body), actor }, async () => {
         allowed(actor);
         const data = readAdapterData(body);
-        allowUrl(data);
+        allowUrl(data, actor);
         if (declared().some(({ name, origin }) => name === data.name && origin !== 'api')) throw taken(data.name);
         const absent = (present: Registered | undefined): void => {
           if (present) throw taken(data.name);
@@ -187,15 +198,15 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
         registered(name, actor);
         allowed(actor);
         const data = readAdapterData(body, name);
-        allowUrl(data);
-        await store(data, (present) => expectRevision('backend', name, present, expected), actor);
+        allowUrl(data, actor);
+        await store(data, (present) => expectOwn(name, present, expected, actor), actor);
         return shown(name);
       }),
     remove: (name, expected, actor) =>
       audited(audit, { action: 'backend.remove', target: name, actor }, async () => {
         registered(name, actor);
         await registry.change('MCPBackend', name, (present) => {
-          expectRevision('backend', name, present, expected);
+          expectOwn(name, present, expected, actor);
           return undefined;
         });
         // The backend is gone even if nobody can be told of its sessions; no request reaches them.

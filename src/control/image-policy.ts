@@ -7,8 +7,8 @@ export type ImagePolicy = (image: ImageReference) => string | undefined;
 
 /** Of a package as its registry names it; git repositories, archives, folders and ranges of versions are something else. */
 const EXACT = {
-  npm: /^(?<name>(?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*)@\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?$/,
-  pypi: /^(?<name>[A-Za-z0-9][A-Za-z0-9._-]*)==[0-9][0-9A-Za-z.+!-]*$/,
+  npm: /^(?<name>(?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*)@(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8})){2}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/,
+  pypi: /^(?<name>[A-Za-z0-9][A-Za-z0-9._-]*)==\d{1,9}(?:\.\d{1,9})*(?:(?:a|b|rc)\d{1,9})?(?:\.post\d{1,9})?(?:\.dev\d{1,9})?$/,
 } as const;
 
 /**

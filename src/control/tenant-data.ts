@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { resourceName } from '../config/backend-spec.ts';
 import { parseDuration } from '../config/durations.ts';
 import { quotaFields, tenantSpec } from '../config/tenant-spec.ts';
-import { fieldProblems, invalid, objectOf } from './refusal.ts';
+import { ControlRefusal, fieldProblems, invalid, objectOf } from './refusal.ts';
 
 /** What an answer says on top of what was registered: not looked at in what a client sends back. */
 const READ_ONLY: ReadonlySet<string> = new Set(['use', 'note', 'source', 'revision', 'createdBy', 'createdAt', 'lastUpdatedAt']);
@@ -31,7 +31,7 @@ const namedInPath = z.strictObject({ name: resourceName.optional(), ...optional 
 export type TenantData = { readonly name: string } & Readonly<Partial<Record<keyof typeof fields, unknown>>>;
 
 const limit = z.int().min(0).nullable();
-/** Quotas are told apart by everything but their number; null takes the limit away. */
+/** Quotas are told apart by everything but their number; null takes one away. */
 export const tenantAdjustment = z.strictObject({
   quotas: z
     .array(z.strictObject({ ...quotaFields.shape, requests: limit }))
@@ -74,6 +74,9 @@ export function adjusted(spec: Readonly<Record<string, unknown>>, change: Tenant
   for (const wanted of change.quotas ?? []) {
     const at = placeOf(wanted, list);
     const { requests, ...rest } = wanted;
+    // Who thinks that it is gone should know that it is not there.
+    if (requests === null && at < 0)
+      throw new ControlRefusal('missing', `there is no quota like this per ${wanted.per}: it cannot be removed`);
     const next = requests === null ? [] : [{ requests, ...rest }];
     list = at < 0 ? [...list, ...next] : list.toSpliced(at, 1, ...next);
   }
@@ -81,13 +84,11 @@ export function adjusted(spec: Readonly<Record<string, unknown>>, change: Tenant
   return { ...spec, quotas: list, limits: withoutNulls(limitsNow) };
 }
 
-/** The one for the same requests and the same time, or else the only one for the same requests: then its time is changed, too. */
+/** The one that counts the same requests in the same time; -1: there is none. */
 function placeOf(wanted: Change, list: readonly QuotaText[]): number {
-  const about = ({ scope = 'tenant', backend, tool, countAll = false }: Omit<QuotaText, 'requests'>): string =>
-    JSON.stringify([scope, backend, tool, countAll]);
-  const same = list.flatMap((quota, at) => (about(quota) === about(wanted) ? [at] : []));
-  const exact = same.find((at) => parseDuration(list[at]?.per ?? '') === parseDuration(wanted.per));
-  return exact ?? (same.length === 1 ? (same[0] as number) : -1);
+  const about = ({ per, scope = 'tenant', backend, tool, countAll = false }: Omit<QuotaText, 'requests'>): string =>
+    JSON.stringify([parseDuration(per), scope, backend ?? null, tool ?? null, countAll]);
+  return list.findIndex((quota) => about(quota) === about(wanted));
 }
 
 function writableOf(body: unknown): Record<string, unknown> {

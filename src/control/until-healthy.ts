@@ -7,6 +7,8 @@ import type { Perform } from './calls.ts';
 const POLL_MS = 500;
 /** An image may have to be fetched first. */
 const WAIT_MS = 180_000;
+/** The same is told again after this time. */
+const REPEAT_MS = 10_000;
 /** So long a backend may be unhealthy before that is the answer: some servers fail at their first start, because they wait for another one. */
 const PATIENCE_MS = 20_000;
 
@@ -40,6 +42,7 @@ export async function untilHealthy(
   const { name } = declared;
   const began = performance.now();
   let said = '';
+  let saidAt = began;
   let unhealthySince: number | undefined;
   for (let adapter = declared; ; adapter = adapterPart.parse(await perform({ method: 'GET', path: ['adapters', name] }))) {
     const { health, message, replicas } = adapter;
@@ -53,7 +56,11 @@ export async function untilHealthy(
       return { adapter, state: 'not healthy', seconds };
     }
     const text = `${name}: ${message || health}`;
-    if (text !== said) await tell(text);
+    // Also when nothing is new: clients give up whom they do not hear of.
+    if (text !== said || now - saidAt > REPEAT_MS) {
+      await tell(text);
+      saidAt = now;
+    }
     said = text;
     await delay(POLL_MS, undefined, { signal });
   }

@@ -126,7 +126,7 @@ function wanted(backend: Backend | undefined, { path }: GatewayRequest): { reado
 
 /** What a request is for: a backend, the control plane's own MCP server, or the gateway as such. */
 function endpointOf(path: string): string {
-  const [, first, name, last] = path.split(/[/?]/);
+  const [, first, name, last] = (path.split('?')[0] ?? '').split('/');
   if (first === 'adapters' && last === 'mcp') return endpointPath(name ?? '');
   return first === 'admin' ? ADMIN_ENDPOINT : '';
 }

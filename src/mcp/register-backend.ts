@@ -26,7 +26,10 @@ const input = z.strictObject({
     .optional()
     .describe('GET /healthz unless told otherwise; { "type": "mcp" } probes with an MCP request.'),
   tenants: z.array(z.string()).optional().describe('Tenants that may use it, "*" for all. None: its creator and administrators.'),
-  replace: z.boolean().optional().describe('Replaces a backend of this name that was registered before.'),
+  replace: z
+    .boolean()
+    .optional()
+    .describe('Changes the backend of this name that was registered before; what is not named stays as it is.'),
 });
 type Input = z.output<typeof input>;
 
@@ -53,22 +56,34 @@ export function addRegisterBackend(server: McpServer, perform: Perform): void {
 }
 
 async function declare({ replace = false, ...args }: Input, perform: Perform): Promise<AdapterPart> {
+  const path = ['adapters', args.name];
+  const present = replace ? await presentOf(path, perform) : undefined;
   const { env, replicas, tenants, ...same } = args;
-  const body = {
+  const given = {
     ...same,
-    ...(env && { environmentVariables: env }),
+    ...(env && { environmentVariables: { ...present?.environmentVariables, ...env } }),
     ...(replicas !== undefined && { replicaCount: replicas }),
-    ...(tenants && { access: { tenants } }),
+    ...(tenants && { access: { ...present?.access, tenants } }),
   };
-  if (replace) {
-    try {
-      const { revision } = adapterPart.parse(await perform({ method: 'GET', path: ['adapters', args.name] }));
-      return adapterPart.parse(await perform({ method: 'PUT', path: ['adapters', args.name], body, revision }));
-    } catch (error) {
-      if (!(error instanceof CallRefused) || error.code !== 'missing') throw error;
-    }
+  if (!present) return adapterPart.parse(await perform({ method: 'POST', path: ['adapters'], body: given }));
+  // What is not named stays as it is: nobody loosens the rules of access by correcting a health check.
+  const { imageName: _name, imageVersion: _version, requiredRoles: _roles, revision, ...kept } = present;
+  return adapterPart.parse(await perform({ method: 'PUT', path, body: { ...kept, ...given }, revision }));
+}
+
+const presentBackend = z.looseObject({
+  revision: z.string(),
+  environmentVariables: z.record(z.string(), z.null()),
+  access: z.looseObject({}).nullable(),
+});
+
+async function presentOf(path: readonly string[], perform: Perform): Promise<z.output<typeof presentBackend> | undefined> {
+  try {
+    return presentBackend.parse(await perform({ method: 'GET', path }));
+  } catch (error) {
+    if (error instanceof CallRefused && error.code === 'missing') return undefined;
+    throw error;
   }
-  return adapterPart.parse(await perform({ method: 'POST', path: ['adapters'], body }));
 }
 
 async function whenHealthy(declared: AdapterPart, perform: Perform, { mcpReq }: ServerContext): Promise<CallToolResult> {
