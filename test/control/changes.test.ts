@@ -11,6 +11,7 @@ import { type Gateway, MAIN, startGateway } from '../harness/gateway.ts';
 import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { openSession } from '../harness/mcp-http.ts';
 import { createScratch } from '../harness/scratch.ts';
+import { connectSdkClient } from '../harness/sdk-client.ts';
 import { type ServerProcess, startServer } from '../harness/server-process.ts';
 import { readBody } from '../servers/request-body.ts';
 
@@ -326,6 +327,23 @@ describe('a gateway elsewhere', () => {
     expect(await as('admin', ['tenants', 'rm', 'eng'])).toEqual(ok('eng is removed\n'));
     expect(await as('admin', ['backends', 'rm', 'far'])).toEqual(ok('far is removed\n'));
     expect((await as('viewer', ['backends', 'list', '--json'])).stdout).toBe('[]\n');
+  });
+
+  test('the tool tenant_quota makes a tenant with its limits, or not at all', async () => {
+    const { client, close } = await connectSdkClient(`${remote.url}/admin/mcp`, issuer.bearer('root', { roles: ['mcp.admin'] }));
+    const call = (args: Readonly<Record<string, unknown>>) =>
+      client.callTool({ name: 'tenant_quota', arguments: { tenant_id: 'new', create: true, ...args } });
+    try {
+      expect(await call({ requests: 1, per: 'soon' })).toMatchObject({ isError: true });
+      expect(await as('viewer', ['tenants', 'get', 'new'])).toEqual(failure('there is no tenant new'));
+      const made = await call({ requests: 5, per: '1h', sessions: 2, concurrent_requests: null });
+      const limits = { sessions: 2, concurrentRequests: null };
+      expect(made.structuredContent).toMatchObject({ quotas: [{ requests: 5, per: '1h' }], limits });
+      expect((await call({ requests: null, per: '1h' })).structuredContent).toMatchObject({ quotas: [], limits });
+      expect((await call({})).structuredContent).toMatchObject({ quotas: [], limits });
+    } finally {
+      await close();
+    }
   });
 
   test('a token that is not taken, and none', async () => {
