@@ -42,7 +42,7 @@ test('commands, and commands of commands', async () => {
   expect(all).toEqual(expect.arrayContaining(['up', 'backends', 'client-config', 'completion', 'config', 'sessions', 'tenants']));
   for (const internal of ['sidecar', 'bridge', 'help']) expect(all).not.toContain(internal);
   expect(await offered('c')).toEqual(['client-config', 'completion', 'config']);
-  expect(await offered('backends', '')).toEqual(['list', 'get', 'logs', 'restart']);
+  expect(await offered('backends', '')).toEqual(['list', 'get', 'add', 'update', 'rm', 'logs', 'restart']);
   expect(await offered('backends', '--help', 'l')).toEqual(['list', 'logs']);
   expect(await offered('backends', 'list', '')).toEqual([]);
 });

@@ -102,6 +102,7 @@ export function addBackendChanges(backends: Command, { env, stdout, stderr }: Cl
     .option('--unset <NAME>', 'remove a variable (repeatable)', collect)
     .addHelpText('after', updateExamples)
     .action(async (name: string, args: readonly string[], typed: Typed) => {
+      if (args.length === 0 && Object.keys(changed(typed, env, undefined)).length === 0) update.error('error: name what is to be changed');
       const perform = await connect(typed);
       const path = ['adapters', name];
       for (let attempt = 1; ; attempt += 1) {
@@ -150,6 +151,10 @@ function addFields(command: Command): Command {
 /** The fields that were named, as the API calls them. */
 function changed(typed: Typed, env: NodeJS.ProcessEnv, present: Present | undefined): Record<string, unknown> {
   const { image, transport, port, path, replicas, affinity, healthPath, healthMcp, tenant, role, description } = typed;
+  if (/^https?:/.test(image ?? String(present?.['image']))) {
+    const unused = Object.entries({ transport, port, path, replicas }).find(([, value]) => value !== undefined);
+    if (unused) throw new Error(`--${unused[0]} is not used with the URL of a server that runs elsewhere`);
+  }
   const fields: Record<string, unknown> = { image, transport, port, path, replicaCount: replicas, affinity, description };
   if (healthPath !== undefined) fields['healthCheck'] = { path: healthPath };
   if (healthMcp) fields['healthCheck'] = { type: 'mcp' };

@@ -4,6 +4,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { get as getSecurely } from 'node:https';
 import { answerOf, CallRefused, type ControlCall, type Perform, targetOf } from '../control/calls.ts';
 import { type GatewayTarget, localTarget, remoteTarget } from './gateway-target.ts';
+import { listenForStop } from './stop-signals.ts';
 import { printable } from './table.ts';
 
 /** Above what the gateway itself waits for its store. */
@@ -27,7 +28,15 @@ export async function connectControl(home: string, env: Readonly<Record<string, 
     const login = import('./device-login.ts').then(({ createDeviceLogin }) =>
       createDeviceLogin({ base, clientId, request: fetch, tell: (text) => process.stderr.write(`${text}\n`) }),
     );
-    return async () => (await login).token();
+    // Ctrl+C ends the wait for the user, whatever else listens for it.
+    return async () => {
+      const { stop, release } = listenForStop();
+      try {
+        return await (await login).token(stop);
+      } finally {
+        release();
+      }
+    };
   });
   return createControlClient(remote ?? (await localTarget(home)));
 }

@@ -63,15 +63,18 @@ export function addTenantChanges(tenants: Command, { env, stdout }: CliContext):
       if (requests === undefined && sessions === undefined && concurrentRequests === undefined) {
         set.error('error: name what is to be changed: --requests with --per, --sessions or --concurrent-requests');
       }
+      if (requests === undefined && (perSubject || backend !== undefined || tool !== undefined)) {
+        set.error('error: --per-subject, --backend and --tool belong to a quota: give its --requests and --per');
+      }
       const perform = await connect(typed);
-      if (create) await createUnlessThere(name, perform);
       const body = {
         ...(requests !== undefined && {
           quotas: [{ requests: orNull(requests), per, ...(perSubject && { scope: 'subject' }), backend, tool }],
         }),
         limits: { sessions: orNull(sessions), concurrentRequests: orNull(concurrentRequests) },
       };
-      const tenant = (await perform({ method: 'PATCH', path: ['tenants', name], body })) as TenantDetail;
+      const created = create ? await createUnlessThere({ name, ...body }, perform) : undefined;
+      const tenant = (created ?? (await perform({ method: 'PATCH', path: ['tenants', name], body }))) as TenantDetail;
       const { tenantPage } = await import('./tenants-output.ts');
       stdout.write(json ? `${JSON.stringify(tenant, undefined, 2)}\n` : tenantPage(tenant));
     });
@@ -88,12 +91,21 @@ export function addTenantChanges(tenants: Command, { env, stdout }: CliContext):
     });
 }
 
-async function createUnlessThere(name: string, perform: Perform): Promise<void> {
+/** With its limits at once: what is wrong with them leaves no half tenant behind. Undefined when there is one of this name. */
+async function createUnlessThere({ quotas = [], ...tenant }: NewTenant, perform: Perform): Promise<unknown> {
   try {
-    await perform({ method: 'POST', path: ['tenants'], body: { name } });
+    const body = { ...tenant, quotas: quotas.filter(({ requests }) => requests !== null) };
+    return await perform({ method: 'POST', path: ['tenants'], body });
   } catch (error) {
     if (!(error instanceof CallRefused) || error.code !== 'exists') throw error;
+    return undefined;
   }
+}
+
+interface NewTenant {
+  readonly name: string;
+  readonly quotas?: readonly { readonly requests: number | null | undefined }[];
+  readonly limits: object;
 }
 
 const orNull = (count: Count | undefined): number | null | undefined => (count === 'none' ? null : count);

@@ -27,15 +27,23 @@ export class CallRefused extends Error {
   }
 }
 
-/** The target of a request. */
+/** The target of a request. @throws Error for a segment with which it would be the one of another resource. */
 export function targetOf({ path, query = {} }: Pick<ControlCall, 'path' | 'query'>): { readonly path: string; readonly query: string } {
+  for (const segment of path) if (/^\.{0,2}$/.test(segment)) throw new Error(`"${segment}" is no name`);
   const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return { path: `/${path.map(encodeURIComponent).join('/')}`, query: new URLSearchParams(given).toString() };
 }
 
-/** @throws CallRefused when the status is no success. @param otherwise what is said when the answer does not say why. */
+/** @throws CallRefused when the status is no success, or the answer is no JSON. @param otherwise what is said when the answer does not say why. */
 export function answerOf(status: number, text: string, otherwise: string): unknown {
-  if (status >= 200 && status <= 299) return text === '' ? undefined : (JSON.parse(text) as unknown);
+  if (status >= 200 && status <= 299) {
+    if (text === '') return undefined;
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      throw new CallRefused(otherwise, status);
+    }
+  }
   const { detail, code } = problemIn(text);
   throw new CallRefused(detail ?? otherwise, status, code);
 }

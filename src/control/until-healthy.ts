@@ -26,6 +26,13 @@ export const adapterPart = z.object({
 });
 export type AdapterPart = z.output<typeof adapterPart>;
 
+export interface WaitOptions {
+  readonly signal: AbortSignal;
+  readonly tell: (text: string) => Promise<void> | void;
+  readonly now?: () => number;
+  readonly pause?: typeof delay<undefined>;
+}
+
 export interface Waited {
   readonly adapter: AdapterPart;
   /** `stopped`: nothing is to run. */
@@ -37,22 +44,22 @@ export interface Waited {
 export async function untilHealthy(
   declared: AdapterPart,
   perform: Perform,
-  { signal, tell }: { readonly signal: AbortSignal; readonly tell: (text: string) => Promise<void> | void },
+  { signal, tell, now = () => performance.now(), pause = delay }: WaitOptions,
 ): Promise<Waited> {
   const { name } = declared;
-  const began = performance.now();
+  const began = now();
   let said = '';
   let saidAt = began;
   let unhealthySince: number | undefined;
   for (let adapter = declared; ; adapter = adapterPart.parse(await perform({ method: 'GET', path: ['adapters', name] }))) {
     const { health, message, replicas } = adapter;
-    const now = performance.now();
-    const seconds = Math.round((now - began) / 1000);
+    const at = now();
+    const seconds = Math.round((at - began) / 1000);
     if (health === 'stopped') return { adapter, state: 'stopped', seconds };
     // What served before goes on meanwhile, and says nothing of what has been declared now.
     if (health === 'healthy' && replicas.updated >= replicas.desired) return { adapter, state: 'healthy', seconds };
-    unhealthySince = health === 'unhealthy' ? (unhealthySince ?? now) : undefined;
-    if ((unhealthySince !== undefined && now - unhealthySince > PATIENCE_MS) || now - began > WAIT_MS) {
+    unhealthySince = health === 'unhealthy' ? (unhealthySince ?? at) : undefined;
+    if ((unhealthySince !== undefined && at - unhealthySince > PATIENCE_MS) || at - began > WAIT_MS) {
       return { adapter, state: 'not healthy', seconds };
     }
     const text = `${name}: ${message || health}`;
@@ -62,6 +69,6 @@ export async function untilHealthy(
       saidAt = now;
     }
     said = text;
-    await delay(POLL_MS, undefined, { signal });
+    await pause(POLL_MS, undefined, { signal });
   }
 }

@@ -35,6 +35,8 @@ export interface ControlWish {
   readonly accounts?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly keys?: 'ok' | 'down' | 'hang' | 'garbage';
   readonly rotate?: 'keep' | 'drop';
+  readonly tokenSeconds?: number;
+  readonly deviceCodeSeconds?: number;
 }
 export interface Asked {
   readonly keys: number;
@@ -54,6 +56,8 @@ export interface AuthorizationServer {
   refresh(of: { readonly clientId: string; readonly refresh_token: string }, wish?: Partial<TokenWish>): Promise<Tokens>;
   /** Follows an authorization URL as a browser that says yes to everything, up to the client's own redirect URL, which is not asked for. */
   approve(authorizationUrl: string | URL): Promise<URL>;
+  /** Opens the page of a code for a device as a browser does, and says yes there, or no. */
+  confirmDevice(verificationUri: string | URL, answer?: 'yes' | 'no'): Promise<void>;
   control(wish?: ControlWish): Promise<Asked>;
   stop(): Promise<void>;
 }
@@ -99,6 +103,7 @@ export async function startAuthorizationServer({
     pid: child.pid as number,
     login,
     approve,
+    confirmDevice,
     async token(wish) {
       if (wish.account !== undefined) return (await login({ ...wish, account: wish.account })).access_token;
       const form = { grant_type: 'client_credentials', client_id: 'machine', client_secret: 'machine', resource: wish.resource };
@@ -146,22 +151,52 @@ async function askForTokens(issuer: string, form: Record<string, string>, { ttlS
 }
 
 async function approve(authorizationUrl: string | URL): Promise<URL> {
+  const page = await openPage(authorizationUrl);
+  if (page.text !== undefined) throw new Error(`${page.url.pathname} answered ${page.status}: ${page.text}`);
+  return page.url;
+}
+
+/** One page has the code filled in, the next one asks whether it is the right one. */
+async function confirmDevice(verificationUri: string | URL, answer: 'yes' | 'no' = 'yes'): Promise<void> {
   const cookies = new Map<string, string>();
-  const { origin } = new URL(authorizationUrl);
-  let at = new URL(authorizationUrl);
+  const filledIn = await openPage(verificationUri, cookies);
+  const question = await openPage(filledIn.url, cookies, formIn(filledIn));
+  const last = await openPage(question.url, cookies, { ...formIn(question), ...(answer === 'no' && { abort: 'yes' }) });
+  const expected = answer === 'yes' ? 'Sign-in Success' : 'was interrupted';
+  if (!last.text?.includes(expected)) throw new Error(`${last.url.pathname} answered ${last.status}: ${last.text}`);
+}
+
+interface Page {
+  readonly url: URL;
+  readonly status: number;
+  /** Undefined for another server's page, which is not asked for. */
+  readonly text: string | undefined;
+}
+
+function formIn({ url, status, text = '' }: Page): Record<string, string> {
+  const inputs = [...text.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)];
+  if (inputs.length === 0) throw new Error(`${url.pathname} answered ${status} without a form: ${text}`);
+  return Object.fromEntries(inputs.map(([, name = '', value = '']) => [name, value]));
+}
+
+/** Follows redirects, with cookies. @param form is posted. */
+async function openPage(url: string | URL, cookies = new Map<string, string>(), form?: Readonly<Record<string, string>>): Promise<Page> {
+  const { origin } = new URL(url);
+  let at = new URL(url);
   for (let redirects = 0; redirects < MAX_REDIRECTS; redirects += 1) {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const answer = await fetch(at, { redirect: 'manual', headers: { cookie } });
+    const posted = form && redirects === 0 ? { method: 'POST', body: new URLSearchParams(form) } : {};
+    const answer = await fetch(at, { redirect: 'manual', headers: { cookie }, ...posted });
     for (const line of answer.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
       if (value === '') cookies.delete(name);
       else cookies.set(name, value);
     }
     const location = answer.headers.get('location');
-    if (location === null) throw new Error(`${at.pathname} answered ${answer.status}: ${await answer.text()}`);
+    if (location === null) return { url: at, status: answer.status, text: await answer.text() };
     await answer.body?.cancel();
     at = new URL(location, at);
-    if (at.origin !== origin) return at;
+    if (at.origin !== origin) return { url: at, status: answer.status, text: undefined };
   }
   throw new Error('the authorization server redirects without end');
 }

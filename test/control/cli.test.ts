@@ -272,7 +272,7 @@ describe('how a command finds its gateway', () => {
       note('http://127.0.0.1:9');
       expect(await run(['sessions', 'list'], home)).toMatchObject({
         code: 1,
-        stderr: expect.stringMatching(/^mcp-gateway: the gateway of \S+ does not answer at http:\/\/127\.0\.0\.1:9: see \S+\/logs\n$/),
+        stderr: expect.stringMatching(/^mcp-gateway: the gateway at http:\/\/127\.0\.0\.1:9 does not answer: see \S+\/logs\n$/),
       });
     }));
 

@@ -8,7 +8,8 @@ import { readBody } from './request-body.ts';
 
 /**
  * Runs on Node 22 or newer, which oidc-provider needs. OIDC_PROVIDER: its file URL · SCOPES: of all resources, with spaces between.
- * Who logs in is said by `login_hint`, else `ann`. The client `machine` with the secret `machine` gets tokens by client credentials.
+ * Who logs in is said by `login_hint`, else `ann`. The client `machine` with the secret `machine` gets tokens by client credentials, and
+ * the public client `cli` by a code for devices.
  * Headers of token requests: `x-test-ttl` in seconds, `x-test-alg`. `POST /control` takes a `Control`, `GET /control` tells what was asked for.
  */
 interface Control {
@@ -18,6 +19,9 @@ interface Control {
   readonly keys?: 'ok' | 'down' | 'hang' | 'garbage';
   /** Signs with new keys from now on; `keep` goes on publishing the old ones. */
   readonly rotate?: 'keep' | 'drop';
+  /** How long the next tokens are good, unless their request says it, and the next codes for devices. */
+  readonly tokenSeconds?: number;
+  readonly deviceCodeSeconds?: number;
 }
 
 /** As much of oidc-provider as is used here; it brings no types. */
@@ -56,6 +60,8 @@ const scopes = (env['SCOPES'] ?? 'mcp:read mcp:write').split(' ');
 const cookieKey = randomUUID();
 const HOUR_S = 3600;
 
+let tokenSeconds = HOUR_S;
+let deviceCodeSeconds = HOUR_S;
 let accounts: NonNullable<Control['accounts']> = {};
 let keyEndpoint: NonNullable<Control['keys']> = 'ok';
 let published = newKeys();
@@ -85,10 +91,19 @@ function openProvider(): Provider {
         response_types: [],
         redirect_uris: [],
       },
+      {
+        client_id: 'cli',
+        token_endpoint_auth_method: 'none',
+        application_type: 'native',
+        grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+        response_types: [],
+        redirect_uris: [],
+      },
     ],
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      deviceFlow: { enabled: true },
       registration: { enabled: true },
       revocation: { enabled: true },
       resourceIndicators: {
@@ -99,7 +114,7 @@ function openProvider(): Provider {
           scope: scopes.join(' '),
           audience: resource,
           accessTokenFormat: 'jwt',
-          accessTokenTTL: Number(ctx.get('x-test-ttl') || HOUR_S),
+          accessTokenTTL: Number(ctx.get('x-test-ttl') || tokenSeconds),
           jwt: { sign: { alg: ctx.get('x-test-alg') || 'RS256' } },
         }),
       },
@@ -109,7 +124,14 @@ function openProvider(): Provider {
     extraTokenClaims: (_ctx: unknown, token: { accountId?: string; clientId: string }) => accounts[token.accountId ?? token.clientId],
     // MCP clients ask for refresh tokens by their grant types, not by `offline_access`.
     issueRefreshToken: (_ctx: unknown, client: { grantTypeAllowed(type: string): boolean }) => client.grantTypeAllowed('refresh_token'),
-    ttl: { Session: HOUR_S, Grant: HOUR_S, Interaction: HOUR_S, RefreshToken: HOUR_S, IdToken: HOUR_S },
+    ttl: {
+      Session: HOUR_S,
+      Grant: HOUR_S,
+      Interaction: HOUR_S,
+      RefreshToken: HOUR_S,
+      IdToken: HOUR_S,
+      DeviceCode: () => deviceCodeSeconds,
+    },
   });
 }
 
@@ -137,6 +159,8 @@ async function control(req: IncomingMessage, res: ServerResponse): Promise<void>
     const wish = JSON.parse((await readBody(req)).toString('utf8')) as Control;
     accounts = { ...accounts, ...wish.accounts };
     keyEndpoint = wish.keys ?? keyEndpoint;
+    tokenSeconds = wish.tokenSeconds ?? tokenSeconds;
+    deviceCodeSeconds = wish.deviceCodeSeconds ?? deviceCodeSeconds;
     if (wish.rotate !== undefined) {
       published = [...newKeys(), ...(wish.rotate === 'keep' ? published : [])];
       current = undefined;
