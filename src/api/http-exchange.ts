@@ -9,7 +9,9 @@ import type { ApiAnswer } from './answer.ts';
 import type { ApiRequest } from './rest.ts';
 
 const MAX_BODY_BYTES = 1_048_576;
-/** How long a client may go on sending what nobody wants, after its answer. */
+/** What is taken off the line of a body that nobody wants, before its answer. */
+const MAX_DRAINED_BYTES = 16_777_216;
+/** How long a client may go on sending what nobody wants: so long before its answer, and so long after it. */
 const LINGER_MS = 5_000;
 
 export const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?')[0] ?? '';
@@ -59,8 +61,10 @@ export function exchange(
 ): void {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const written = answer(gone.signal).then(({ status, headers, body }) => {
-    // A client that goes on sending what nobody wants is not waited for.
+  const written = answer(gone.signal).then(async ({ status, headers, body }) => {
+    // An answer that comes while its request is still being sent is lost in many clients: Envoy closes the connection with it.
+    if (!request.complete && hasBody(request)) await drained(request);
+    // Whoever still goes on sending is not waited for.
     const unread = !request.complete && hasBody(request);
     const length = typeof body === 'string' && status !== 204 ? { 'content-length': Buffer.byteLength(body) } : {};
     response.writeHead(status, { ...headers, ...length, ...(unread && { connection: 'close' }) });
@@ -80,6 +84,24 @@ export function exchange(
     response.end(
       '{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"this is a mistake of the gateway: see its log"}',
     );
+  });
+}
+
+/** Takes what is left of the body off the line, as far as there is an end to it. */
+function drained(request: IncomingMessage): Promise<void> {
+  let left = MAX_DRAINED_BYTES;
+  return new Promise((resolve) => {
+    const enough = (): void => {
+      clearTimeout(timer);
+      request.pause();
+      resolve();
+    };
+    const timer = setTimeout(enough, LINGER_MS);
+    request.on('data', (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) enough();
+    });
+    request.once('end', enough).once('close', enough);
   });
 }
 

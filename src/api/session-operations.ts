@@ -57,7 +57,8 @@ export function sessionOperations(sessions: SessionControl): readonly Operation[
       path: '/sessions',
       id: 'endSessionsOfCaller',
       summary: 'End all sessions that a caller has begun until now',
-      description: 'Both parameters are needed. What the caller begins later is not touched.',
+      description:
+        'Both parameters are needed. What the caller begins in the same second is refused, too; what it begins later is not touched.',
       query: callerQuery,
       answers: { 200: ended },
       async handle({ query, actor }) {

@@ -80,7 +80,7 @@ test('where nothing is to run, there is nothing to wait for', async () => {
 test('unhealthy for 20 s is the answer', async () => {
   const { wait, told } = world([adapter(), unhealthy]);
   expect(await wait()).toEqual({ adapter: unhealthy, state: 'not healthy', seconds: 22 });
-  expect(told).toEqual(['one: starting', 'one: it left with 1']);
+  expect(told).toEqual(['one: starting', 'one: it left with 1', 'one: it left with 1']);
 });
 
 test('a new start begins the 20 s anew', async () => {

@@ -64,9 +64,9 @@ export async function untilHealthy(
     }
     const text = `${name}: ${message || health}`;
     // Also when nothing is new: clients give up whom they do not hear of.
-    if (text !== said || now - saidAt > REPEAT_MS) {
+    if (text !== said || at - saidAt > REPEAT_MS) {
       await tell(text);
-      saidAt = now;
+      saidAt = at;
     }
     said = text;
     await pause(POLL_MS, undefined, { signal });

@@ -211,10 +211,10 @@ describe('tenants', () => {
       ),
     );
     // Whoever says --create once more means the same tenant.
-    expect(timeless(await set('eng', '--create', '--requests', '7', '--per', '1d'))).toEqual(
+    expect(timeless(await set('eng', '--create', '--requests', '7', '--per', '1h'))).toEqual(
       table(
         'LIMIT                USED  OF  RESETS',
-        'tool calls per 1d    0     7   soon',
+        'tool calls per 1h    0     7   soon',
         'open sessions        -     -   -',
         'concurrent requests  -     -   -',
       ),
@@ -223,13 +223,13 @@ describe('tenants', () => {
     expect(timeless(await set('eng', ...more, '--sessions', '20', '--concurrent-requests', '4'))).toEqual(
       table(
         'LIMIT                                                    USED  OF  RESETS',
-        'tool calls per 1d                                        0     7   soon',
+        'tool calls per 1h                                        0     7   soon',
         'tool calls per 1m of each subject on github to search_*  -     60  -',
         'open sessions                                            0     20  -',
         'concurrent requests                                      0     4   -',
       ),
     );
-    expect(timeless(await set('eng', '--requests', 'none', '--per', '1d', '--concurrent-requests', 'none'))).toEqual(
+    expect(timeless(await set('eng', '--requests', 'none', '--per', '1h', '--concurrent-requests', 'none'))).toEqual(
       table(
         'LIMIT                                                    USED  OF  RESETS',
         'tool calls per 1m of each subject on github to search_*  -     60  -',

@@ -263,7 +263,7 @@ describe('a gateway without issuers', () => {
       },
     ]);
     expect(of('admin')).toEqual([
-      { state: 'failure', message: `the gateway of ${home} does not answer at http://127.0.0.1:9`, advice: `see ${join(home, 'logs')}` },
+      { state: 'failure', message: 'the gateway at http://127.0.0.1:9 does not answer', advice: `see ${join(home, 'logs')}` },
     ]);
   });
 });
@@ -279,7 +279,7 @@ test('a gateway that hangs is not waited for for long', async () => {
   try {
     const { of } = await report(['--home', home]);
     expect(of('listen')).toMatchObject([{ state: 'failure', message: `${url}/readyz does not answer (no answer within 5 s)` }]);
-    expect(of('admin')).toMatchObject([{ state: 'failure', message: `the gateway of ${home} does not answer at ${url}` }]);
+    expect(of('admin')).toMatchObject([{ state: 'failure', message: 'no answer within 5 s' }]);
   } finally {
     silent.close();
     silent.closeAllConnections();
