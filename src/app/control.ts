@@ -92,6 +92,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       registry,
       limits,
       windowsOf: tenantWindows,
+      tokensAsked: settings.issuers.length > 0,
       audit,
     }),
   });

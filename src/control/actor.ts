@@ -34,6 +34,9 @@ export function mayRead(actor: Actor, backend: Owned): boolean {
 export const mayWrite = (actor: Actor, backend: Owned): boolean =>
   actor.rank === 'admin' || actor.rank === 'operator' || owns(actor, backend);
 
+/** Whether the actor is shown how a backend is run, and not only that it is there: arguments and addresses are for those who look after it. */
+export const maySeeInside = (actor: Actor, backend: Owned): boolean => actor.rank !== undefined || owns(actor, backend);
+
 /** Registering a backend runs code: only callers with a role for it may, whatever the image. */
 export const mayRegister = ({ rank }: Actor): boolean => rank === 'admin' || rank === 'operator';
 

@@ -6,10 +6,10 @@ import { ControlRefusal } from './refusal.ts';
 
 export async function audited<T>(
   audit: (entry: AuditEntry) => void,
-  { action, target, actor }: { readonly action: string; readonly target: string; readonly actor: Actor },
+  { actor, ...what }: { readonly action: string; readonly target: string; readonly session?: string; readonly actor: Actor },
   change: () => Promise<T>,
 ): Promise<T> {
-  const say = (outcome: AuditEntry['outcome']): void => audit({ event: 'admin', action, target, ...nameOf(actor), outcome });
+  const say = (outcome: AuditEntry['outcome']): void => audit({ event: 'admin', ...what, ...nameOf(actor), outcome });
   try {
     const result = await change();
     say('done');

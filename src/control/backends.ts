@@ -6,7 +6,7 @@ import type { InstanceId } from '../core/ids.ts';
 import { within } from '../core/within.ts';
 import type { BackendStatus } from '../runtime/local/backend.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
-import { type Actor, creatorOf, mayRead, mayRegister, mayWrite } from './actor.ts';
+import { type Actor, creatorOf, mayRead, mayRegister, maySeeInside, mayWrite } from './actor.ts';
 import { type AdapterData, fieldOf, readAdapterData, specOf } from './adapter-data.ts';
 import { audited, nameIn } from './audited.ts';
 import { type BackendView, type Counts, viewOf } from './backend-view.ts';
@@ -75,13 +75,15 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
   } = dependencies;
   const count = (): Promise<Counts> => within(countByInstance(), COUNT_TIMEOUT_MS).catch(() => undefined);
 
-  const view = (resource: BackendResource, counts: Counts): BackendView =>
-    viewOf(resource, {
+  const view = (resource: BackendResource, counts: Counts, actor: Actor): BackendView => {
+    const whole = viewOf(resource, {
       known: status().find((each) => each.name === resource.name),
       counts,
       registered: resource.origin === 'api' ? registry.find('MCPBackend', resource.name) : undefined,
       baseUrl: baseUrl(),
     });
+    return maySeeInside(actor, resource) ? whole : { ...whole, args: [], env: [], upstreamAuth: null, source: '', instances: [] };
+  };
 
   const readable = (name: string, actor: Actor): BackendResource => {
     const resource = declared().find((each) => each.name === name);
@@ -155,11 +157,11 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
     }
   };
 
-  const shown = async (name: string): Promise<BackendView> => {
+  const shown = async (name: string, actor: Actor): Promise<BackendView> => {
     const resource = declared().find((each) => each.name === name);
     // Somebody may have removed it meanwhile.
     if (!resource) throw missing(name);
-    return view(resource, await count());
+    return view(resource, await count(), actor);
   };
 
   return {
@@ -167,12 +169,12 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
       const counts = await count();
       return declared()
         .filter((resource) => mayRead(actor, resource))
-        .map((resource) => view(resource, counts))
+        .map((resource) => view(resource, counts, actor))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));
     },
     async get(name, actor) {
       const counts = await count();
-      return view(readable(name, actor), counts);
+      return view(readable(name, actor), counts, actor);
     },
     logOf(name, instance, actor) {
       writable(name, actor);
@@ -191,7 +193,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
           if (present) throw taken(data.name);
         };
         await store(data, absent, actor);
-        return shown(data.name);
+        return shown(data.name, actor);
       }),
     replace: (name, body, expected, actor) =>
       audited(audit, { action: 'backend.update', target: name, actor }, async () => {
@@ -200,7 +202,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
         const data = readAdapterData(body, name);
         allowUrl(data, actor);
         await store(data, (present) => expectOwn(name, present, expected, actor), actor);
-        return shown(name);
+        return shown(name, actor);
       }),
     remove: (name, expected, actor) =>
       audited(audit, { action: 'backend.remove', target: name, actor }, async () => {

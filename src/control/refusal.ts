@@ -40,7 +40,9 @@ export function fieldProblems(error: z.ZodError): FieldProblem[] {
   return error.issues.flatMap((issue) => {
     const at = issue.path.map(String);
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ field: [...at, key].join('.'), message: 'unknown field' }));
-    return [{ field: at.join('.'), message: issue.message }];
+    // What is wrong with a name among others, such as that of a variable.
+    const [inner] = issue.code === 'invalid_key' ? issue.issues : [];
+    return [{ field: at.join('.'), message: inner?.message ?? issue.message }];
   });
 }
 

@@ -4,12 +4,17 @@ import type { BackendName, InstanceId, SessionKey, TenantId } from '../core/ids.
 import { createPrincipal } from '../identity/principal.ts';
 import { MAX_LISTED, NO_INSTANCE, type SessionStore, type SessionSummary } from '../session/store.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
+import { type Actor, mayEndSessions, mayReadSessions } from './actor.ts';
+import { audited } from './audited.ts';
 import type { Freeing } from './freeing.ts';
 import { ControlRefusal } from './refusal.ts';
 import { askStore } from './store-unavailable.ts';
 
 /** Of `MAX_LISTED` sessions each; what is beyond it stays in the list until it is too old. */
 const MAX_PAGES = 1_000;
+
+/** Whatever else is asked for is no session; it never reaches the store. */
+const KEY = /^[\w-]{1,64}$/;
 
 /** Whoever a token is for: all that a session is bound to. */
 export interface CallerName {
@@ -54,13 +59,13 @@ export interface SessionFilter {
   readonly after?: string | undefined;
 }
 
-/** All of them reject with `StoreUnavailable` when the store cannot be reached. `by` is who asks, for the audit log. */
+/** All of them reject with `StoreUnavailable` when the store cannot be reached, and with ControlRefusal for whoever may not. */
 export interface SessionControl {
-  list(filter: SessionFilter): Promise<SessionList>;
-  /** Every gateway refuses the session from now on. False: no open session has this key. */
-  end(key: string, by: CallerName): Promise<boolean>;
+  list(filter: SessionFilter, actor: Actor): Promise<SessionList>;
+  /** Every gateway refuses the session from now on. */
+  end(key: string, actor: Actor): Promise<void>;
   /** Every gateway refuses all that the caller has begun until now, whether it is listed or not. Resolves with how many were open. */
-  endAllOf(caller: CallerName, by: CallerName): Promise<number>;
+  endAllOf(caller: CallerName, actor: Actor): Promise<number>;
   /** For a backend that has been removed: one of the same name that comes later has nothing to do with its sessions. */
   endAllOn(backend: string): Promise<void>;
 }
@@ -72,28 +77,13 @@ export interface SessionControlDependencies {
 }
 
 export function createSessionControl({ store, freeing, audit }: SessionControlDependencies): SessionControl {
-  /** A change leaves its line whatever becomes of it. */
-  const audited = async <T>(
-    entry: Pick<AuditEntry, 'action' | 'target' | 'session' | keyof CallerName>,
-    change: () => Promise<T>,
-    outcomeOf: (result: T) => AuditEntry['outcome'],
-  ): Promise<T> => {
-    try {
-      const result = await change();
-      audit({ event: 'admin', ...entry, outcome: outcomeOf(result) });
-      return result;
-    } catch (error) {
-      audit({ event: 'admin', ...entry, outcome: 'failed' });
-      throw error;
+  const end = async (key: SessionKey): Promise<void> => {
+    const record = KEY.test(key) ? await askStore(store.read(key)) : undefined;
+    if (!record || record.end === 'ended' || record.end === 'revoked') {
+      throw new ControlRefusal('missing', `there is no open session ${key}`);
     }
-  };
-
-  const end = async (key: SessionKey): Promise<boolean> => {
-    const record = await askStore(store.read(key));
-    if (!record || record.end === 'ended' || record.end === 'revoked') return false;
     await askStore(store.end(key, 'revoked'));
     freeing.free([record]);
-    return true;
   };
 
   const endAllOf = async ({ issuer, subject }: CallerName): Promise<number> => {
@@ -116,7 +106,9 @@ export function createSessionControl({ store, freeing, audit }: SessionControlDe
 
   return {
     endAllOn: (backend) => endAllOn(backend as BackendName),
-    async list({ backend, issuer, subject, tenant, limit, after }) {
+    async list({ backend, issuer, subject, tenant, limit, after }, actor) {
+      if (!mayReadSessions(actor))
+        throw new ControlRefusal('forbidden', 'sessions are shown to viewers, operators and administrators only');
       const query = { backend: backend as BackendName | undefined, tenant: tenant as TenantId | undefined, issuer, subject };
       const all = await askStore(store.list({ ...query, limit: after === undefined ? limit + 1 : MAX_LISTED }));
       const seen = after === undefined ? 0 : all.findIndex(({ key }) => key === after) + 1;
@@ -124,19 +116,21 @@ export function createSessionControl({ store, freeing, audit }: SessionControlDe
       const found = all.slice(seen);
       return { sessions: found.slice(0, limit).map(listed), more: found.length > limit || all.length === MAX_LISTED };
     },
-    end: (key, by) =>
-      audited(
-        { action: 'session.end', target: key, session: key, ...by },
-        () => end(key as SessionKey),
-        (known) => (known ? 'done' : 'refused'),
-      ),
-    endAllOf: (caller, by) =>
-      audited(
-        { action: 'caller.revoke', target: `${caller.issuer} ${caller.subject}`, ...by },
-        () => endAllOf(caller),
-        () => 'done',
-      ),
+    end: (key, actor) =>
+      audited(audit, { action: 'session.end', target: key, session: key, actor }, async () => {
+        mayEnd(actor);
+        await end(key as SessionKey);
+      }),
+    endAllOf: (caller, actor) =>
+      audited(audit, { action: 'caller.revoke', target: `${caller.issuer} ${caller.subject}`, actor }, async () => {
+        mayEnd(actor);
+        return endAllOf(caller);
+      }),
   };
+}
+
+function mayEnd(actor: Actor): void {
+  if (!mayEndSessions(actor)) throw new ControlRefusal('forbidden', 'sessions are ended by operators and administrators only');
 }
 
 /** As session ids are bound to it; tenant, roles and scopes are no part of that. */

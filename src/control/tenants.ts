@@ -8,7 +8,7 @@ import type { Limits, WindowLimit } from '../quota/limits.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
 import { type Actor, creatorOf, mayReadTenants, mayWriteTenants } from './actor.ts';
 import { audited, nameIn } from './audited.ts';
-import { ControlRefusal, invalidResource, noSuch } from './refusal.ts';
+import { ControlRefusal, invalid, invalidResource, noSuch } from './refusal.ts';
 import { expectRevision, InvalidDocument, type Registered, type Registry, revisionOf } from './registry.ts';
 import { adjusted, readTenantAdjustment, readTenantData } from './tenant-data.ts';
 import { detailOf, summaryOf, type TenantDetail, type TenantOrigin, type TenantSummary } from './tenant-view.ts';
@@ -40,12 +40,14 @@ export interface TenantControlDependencies {
   readonly limits: Pick<Limits, 'usage'>;
   /** The windows of the quotas that count everybody together, in the order of the quotas. */
   readonly windowsOf: (policy: TenantPolicy) => readonly WindowLimit[];
+  /** Whether callers show tokens: without any, all are one tenant. */
+  readonly tokensAsked?: boolean;
   readonly audit: (entry: AuditEntry) => void;
   readonly now?: () => Date;
 }
 
 export function createTenantControl(dependencies: TenantControlDependencies): TenantControl {
-  const { directory, declared, registry, limits, windowsOf, audit, now = () => new Date() } = dependencies;
+  const { directory, declared, registry, limits, windowsOf, audit, tokensAsked = false, now = () => new Date() } = dependencies;
 
   const look = (actor: Actor): void => {
     if (!mayReadTenants(actor)) throw new ControlRefusal('forbidden', 'tenants are shown to viewers, operators and administrators only');
@@ -113,6 +115,12 @@ export function createTenantControl(dependencies: TenantControlDependencies): Te
       audited(audit, { action: 'tenant.create', target: nameIn(body), actor }, async () => {
         administer(actor);
         const { name, ...spec } = readTenantData(body);
+        // Who has not thought of that would lock everybody out.
+        if (tokensAsked && spec.match === undefined && directory.snapshot().tenants.length === 0) {
+          const message =
+            'must be given for the first tenant: from then on callers who belong to none are refused ([]: by the tenant claim of the issuer alone)';
+          throw invalid([{ field: 'match', message }]);
+        }
         if (declared().some((tenant) => tenant.name === name && tenant.origin !== 'api')) throw taken(name);
         await store(name, actor, (present) => {
           if (present) throw taken(name);
