@@ -156,6 +156,14 @@ with zipfile.ZipFile(sys.argv[1], "w") as wheel:
       expect(installations()).toHaveLength(1);
       world.apply(backend('three', { image: `pypi:./${NAME}#third` }, resourceFile));
       expect(await message('three')).toContain('has no program "third"; its programs: demo-server, other; choose with "#"');
+      // What else is in its environment is none of its programs: `#python` would run any code.
+      for (const [name, program] of [
+        ['four', 'python'],
+        ['five', 'pip'],
+      ] as const) {
+        world.apply(backend(name, { image: `pypi:./${NAME}#${program}` }, resourceFile));
+        expect(await message(name)).toContain(`has no program "${program}"; its programs: demo-server, other`);
+      }
     },
     INSTALL_MS,
   );
