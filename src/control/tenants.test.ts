@@ -89,3 +89,15 @@ test('without the counters the declaration is still there, and says that the use
 test('a name that nobody has is no tenant', async () => {
   await expect(counted.get('green', viewer)).rejects.toMatchObject({ code: 'missing', message: 'there is no tenant green' });
 });
+
+test('where callers show tokens, the first tenant says whom it is for', async () => {
+  const directory = createDirectory();
+  const limits = { usage: () => Promise.reject(new Error('not counted')) };
+  const registry = memoryRegistry();
+  const control = createTenantControl({ directory, declared: () => [], registry, limits, windowsOf, audit() {}, tokensAsked: true });
+  await expect(control.create({ name: 'red' }, actorOf('admin'))).rejects.toThrow('match: must be given for the first tenant');
+  expect(registry.list()).toEqual([]);
+  // Nobody tells the directory here.
+  await expect(control.create({ name: 'red', match: [] }, actorOf('admin'))).rejects.toThrow('there is no tenant red');
+  expect(registry.list()).toHaveLength(1);
+});

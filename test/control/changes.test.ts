@@ -13,6 +13,7 @@ import { openSession } from '../harness/mcp-http.ts';
 import { createScratch } from '../harness/scratch.ts';
 import { connectSdkClient } from '../harness/sdk-client.ts';
 import { type ServerProcess, startServer } from '../harness/server-process.ts';
+import { tenant } from '../harness/tenant.ts';
 import { readBody } from '../servers/request-body.ts';
 
 /** Nothing of it can be fetched here, and nothing of it runs: what is registered is looked at. */
@@ -305,7 +306,9 @@ describe('a gateway elsewhere', () => {
   let remote: Gateway;
   beforeAll(async () => {
     issuer = await startIssuer();
-    remote = await startGateway({ env: { ...issuer.env, ...RULES } });
+    // The first tenant has to say whom it is for.
+    const first = tenant('first', { match: [{ issuer: issuer.issuer, claim: 'groups', values: ['first'] }] });
+    remote = await startGateway({ env: { ...issuer.env, ...RULES }, resources: [first] });
   });
   afterAll(async () => {
     await remote?.stop();
