@@ -19,8 +19,7 @@ const NEXT: Readonly<Record<string, string>> = {
   unavailable: 'Try again in a moment.',
 };
 
-/** A failure that the model can do something about; anything else is one as well, without advice. */
-/** @param advice replaces what is said for some codes. */
+/** A failure that the model can do something about; anything else is one as well, without advice. @param advice replaces what is said for some codes. */
 export function failed(error: unknown, advice: Readonly<Record<string, string>> = {}): CallToolResult {
   const { message } = error as Error;
   const code = error instanceof CallRefused ? (error.code ?? (error.status === 401 ? 'unauthenticated' : '')) : '';
