@@ -65,6 +65,16 @@ describe('defaults', () => {
       auditLog: undefined,
       urlAllowList: [],
       onRevocationOutage: undefined,
+      tlsCertFile: undefined,
+      tlsKeyFile: undefined,
+      namespace: 'mcp',
+      gatewayNamespace: 'mcp-gateway',
+      probes: { host: '0.0.0.0', port: 8083 },
+      controllerUrl: undefined,
+      controllerTokenFile: '/var/run/secrets/mcp-gateway/token',
+      controlListen: { host: '0.0.0.0', port: 8082 },
+      runnerImage: undefined,
+      drainGraceMs: 600_000,
       drainTimeoutMs: 10_000,
     });
     expect(warnings).toEqual([]);

@@ -113,7 +113,10 @@ function readConfigFile(file: string, problems: string[]): Record<string, unknow
 }
 
 /** Without tokens, whoever reaches the listener may run every tool: so nobody else may reach it. */
-function checkTogether({ listen, admin, issuers = [] }: Partial<Settings>, problems: string[]): void {
+function checkTogether({ listen, admin, issuers = [], tlsCertFile, tlsKeyFile }: Partial<Settings>, problems: string[]): void {
+  if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined)) {
+    problems.push(`tlsCertFile and tlsKeyFile belong together: ${tlsCertFile === undefined ? 'tlsCertFile' : 'tlsKeyFile'} is missing`);
+  }
   if (listen !== undefined && !isLoopback(listen) && issuers.length === 0) {
     problems.push(
       `listen ${formatAddress(listen)} would be open to other machines without asking for a token: use a loopback address such as 127.0.0.1:${listen.port}, or name \`issuers\` of tokens`,

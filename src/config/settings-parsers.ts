@@ -99,6 +99,13 @@ export const hostName: Parser<string> = (raw, context) => {
   return given;
 };
 
+/** The name of a Kubernetes namespace (RFC 1123 label). */
+export const namespaceName: Parser<string> = (raw, context) => {
+  const given = text(raw, context);
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(given)) throw new Error('must be the name of a namespace, such as mcp');
+  return given;
+};
+
 /** An http or https URL without credentials, query and fragment; no slash at its end. */
 export const baseUrl: Parser<string> = (raw, context) => {
   const given = text(raw, context);
