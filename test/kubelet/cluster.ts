@@ -1,4 +1,4 @@
-// A whole Kubernetes with one node, in a network of its own: API server, controllers, scheduler, containerd, kubelet and kube-proxy.
+// A whole Kubernetes with one node, in a network of its own: API server, controllers, scheduler, containerd, kubelet, kube-proxy and DNS.
 
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -11,14 +11,15 @@ import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { createKubectl } from '../cluster/kubectl.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { loadImage, PAUSE_IMAGE, startContainerd } from './containerd.ts';
+import { startDns } from './dns.ts';
 import { CGROUP, CONTAINERD_SOCKET, FOLDER, isInNetwork, LINKS, makeCgroup, removeLeftovers } from './place.ts';
 
 const NODE = 'node1';
-/** The node's own address, and that of the Service `kubernetes`: both on loopback, where pods reach them through their gateway. */
+/** Addresses of the node, of the Service `kubernetes` and of DNS: all on loopback, where pods reach them through their gateway. */
 const NODE_IP = '10.77.0.1';
 const API_SERVICE_IP = '10.96.0.1';
 const SERVICE_NETWORK = '10.96.0.0/16';
-export const DNS_SERVICE_IP = '10.96.0.10';
+const DNS_SERVICE_IP = '10.96.0.10';
 
 export interface Cluster {
   readonly url: string;
@@ -35,11 +36,16 @@ export async function startCluster(): Promise<Cluster> {
   if (!isInNetwork()) throw new Error('the node needs a network of its own: start these tests by `npm run test:kubelet`');
   await removeLeftovers();
   mkdirSync(FOLDER);
-  const stop = removeLeftovers;
+  let dns: { close(): void } | undefined;
+  const stop = async (): Promise<void> => {
+    dns?.close();
+    await removeLeftovers();
+  };
   try {
     setUpNetwork();
     makeCgroup();
     const [server] = await Promise.all([startControlPlane(), startContainerd().then(loadPause)]);
+    dns = await startDns(DNS_SERVICE_IP, server);
     startNode(server);
     await untilNodeIsReady(server);
     return { url: server.url, ca: server.ca, token: server.token, kubeconfig: server.kubeconfig, stop };
@@ -55,7 +61,7 @@ const loadPause = (): Promise<void> => loadImage({ reference: PAUSE_IMAGE, entry
 function setUpNetwork(): void {
   const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   ip('link', 'set', 'lo', 'up');
-  for (const address of [NODE_IP, API_SERVICE_IP]) ip('address', 'replace', `${address}/32`, 'dev', 'lo');
+  for (const address of [NODE_IP, API_SERVICE_IP, DNS_SERVICE_IP]) ip('address', 'replace', `${address}/32`, 'dev', 'lo');
   ip('link', 'add', LINKS.services, 'type', 'bridge');
   ip('link', 'set', LINKS.services, 'up');
   ip('route', 'add', SERVICE_NETWORK, 'dev', LINKS.services, 'src', NODE_IP);

@@ -122,7 +122,7 @@ test('a Service has an address that leads to its pods', async () => {
   expect([...seen].toSorted()).toEqual(pods.map(({ metadata }) => metadata.name).toSorted());
 });
 
-test('logs, and programs run in a container', async () => {
+test('logs, programs run in a container, and names of Services', async () => {
   const pod = (name: string, args: readonly string[]) => {
     const { spec } = deployment(name, 1).spec.template;
     const { name: container, image, imagePullPolicy, securityContext } = spec.containers[0] as (typeof spec.containers)[number];
@@ -130,12 +130,34 @@ test('logs, and programs run in a container', async () => {
     return {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name, namespace },
+      metadata: { name, namespace, labels: { app: name } },
       spec: { ...spec, terminationGracePeriodSeconds: 0, containers },
     };
   };
   await kubectl.apply(pod('talker', ['-e', 'console.log("up"); setInterval(() => {}, 1000)']));
   await kubectl(['wait', '-n', namespace, 'pod/talker', '--for=condition=Ready', '--timeout=60s']);
   await expect.poll(() => kubectl(['logs', '-n', namespace, 'talker'])).toBe('up\n');
-  expect(await kubectl(['exec', '-n', namespace, 'talker', '--', '/usr/local/bin/node', '-p', 'process.getuid()'])).toBe('65532\n');
+  const inPod = (program: string) => kubectl(['exec', '-n', namespace, 'talker', '--', '/usr/local/bin/node', '-e', program]);
+  expect(await inPod('console.log(process.getuid())')).toBe('65532\n');
+
+  const lookUp = (name: string) =>
+    inPod(
+      `require('node:dns').lookup('${name}', { all: true }, (error, found) => console.log(error?.code ?? found.map((one) => one.address).sort().join()))`,
+    );
+  const selector = { app: 'talker' };
+  await kubectl.apply([
+    { apiVersion: 'v1', kind: 'Service', metadata: { name: 'one', namespace }, spec: { selector, ports: [{ port: 80 }] } },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'each', namespace },
+      spec: { selector, ports: [{ port: 80 }], clusterIP: 'None' },
+    },
+  ]);
+  const { spec } = await kubectl.get(['service', 'one', '-n', namespace]);
+  expect(await lookUp('one')).toBe(`${spec?.['clusterIP']}\n`);
+  expect(await lookUp(`one.${namespace}.svc.cluster.local`)).toBe(`${spec?.['clusterIP']}\n`);
+  const { status } = await kubectl.get(['pod', 'talker', '-n', namespace]);
+  await expect.poll(() => lookUp(`each.${namespace}`), { timeout: 10_000 }).toBe(`${status?.['podIP']}\n`);
+  expect(await lookUp('nobody')).toBe('ENOTFOUND\n');
 });
