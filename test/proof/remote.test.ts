@@ -77,7 +77,7 @@ describe.each(['plain', 'elsewhere', 'secure'] as const)('%s', (name) => {
   test('sessions that the server has forgotten are opened again', { timeout: 60_000 }, async () => {
     const session = await openSession(gateway.backendUrl(name));
     await session.call('put', { value: 'old' });
-    process.kill(upstream.pid, 'SIGUSR2');
+    process.kill((name === 'elsewhere' ? elsewhere : upstream).pid, 'SIGUSR2');
     await waitFor('the server to forget', async () => (await session.call('get'))['value'] === null);
     expect((await session.call('whoami')).calls).toBeGreaterThan(0);
   });
