@@ -26,8 +26,8 @@ Options:
   --help              print this help
 
 Examples:
-  $ mcp-gateway run npm:@modelcontextprotocol/server-everything@2026.7.4 -- streamableHttp
-  $ mcp-gateway run pypi:mcp-server-time==2026.7.10 --stdio --port 8000
+  $ mcp-gateway run npm:@modelcontextprotocol/server-everything@2026.8.31 -- streamableHttp
+  $ mcp-gateway run pypi:mcp-server-time --stdio --port 8000
   $ mcp-gateway run --stdio -- /usr/local/bin/my-server --verbose
 `;
 
