@@ -2,6 +2,7 @@
 
 import { REFUSED_VARIABLE } from '../../src/config/env-spec.ts';
 import { OCI, PROGRAM } from '../../src/config/image-reference.ts';
+import { EXEC_REFUSED } from '../../src/config/kubernetes-object.ts';
 import { HEADER_NAME, REFUSED_HEADER_PREFIXES, REFUSED_HEADERS } from '../../src/config/upstream-auth.ts';
 import { literal, matches, type Rule } from './cel.ts';
 
@@ -70,7 +71,7 @@ const image: readonly Rule[] = [
   { rule: `!${hasWhiteSpace}`, message: 'must not contain white space' },
   {
     rule: "!self.startsWith('exec:')",
-    message: 'exec: runs a program of the machine, which a cluster does not have: use npm:…, pypi:… or a container image',
+    message: EXEC_REFUSED,
     reason: 'FieldValueForbidden',
   },
   { rule: `!self.startsWith('npm:') || ${matches('self', /^npm:[^#-]/)}`, message: 'names no package: npm:@scope/name@1.2.3' },
