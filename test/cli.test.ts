@@ -44,7 +44,7 @@ describe('help and version', () => {
     const help = await run(['--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(help.stdout).toContain('$ mcp-gateway up --resources examples/local');
-    expect(help.stdout).not.toMatch(/sidecar \S*options|bridge/);
+    expect(help.stdout).not.toMatch(/worker|bridge/);
     expect((await run(['up', '--help'])).stdout).toContain('--listen <HOST:PORT>');
     expect((await run(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });

@@ -40,7 +40,7 @@ async function offered(...words: readonly string[]): Promise<string[]> {
 test('commands, and commands of commands', async () => {
   const all = await offered('');
   expect(all).toEqual(expect.arrayContaining(['up', 'backends', 'client-config', 'completion', 'config', 'sessions', 'tenants']));
-  for (const internal of ['sidecar', 'bridge', 'help']) expect(all).not.toContain(internal);
+  for (const internal of ['worker', 'bridge', 'help']) expect(all).not.toContain(internal);
   expect(await offered('c')).toEqual(['client-config', 'completion', 'config']);
   expect(await offered('backends', '')).toEqual(['list', 'get', 'add', 'update', 'rm', 'logs', 'restart']);
   expect(await offered('backends', '--help', 'l')).toEqual(['list', 'logs']);

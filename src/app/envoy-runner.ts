@@ -1,12 +1,12 @@
 // Envoy as a process of the local gateway: configured, started, kept running, drained and stopped.
 
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { limited } from '../core/within.ts';
 import { createEnvoyAdmin } from '../envoy/admin.ts';
-import { type BootstrapOptions, renderBootstrap } from '../envoy/bootstrap.ts';
+import { type BootstrapOptions, renderBootstrap, renderTlsSecret } from '../envoy/bootstrap.ts';
 import type { ChildrenFile } from '../runtime/local/children-file.ts';
 import { type Supervised, supervise } from './supervised.ts';
 
@@ -40,7 +40,7 @@ export interface EnvoyRunner {
 export async function startEnvoy(options: EnvoyRunnerOptions, signal: AbortSignal): Promise<EnvoyRunner> {
   const { binary, configFile, bootstrap, concurrency, drainTimeoutMs, cwd, children, output, log } = options;
   await assertFree(bootstrap.listen);
-  await writeFile(configFile, renderBootstrap(bootstrap), { mode: 0o600 });
+  await writeEnvoyConfig(configFile, bootstrap);
   const admin = createEnvoyAdmin(bootstrap.adminSocket);
   let said = '';
   const envoy: Supervised = supervise({
@@ -64,7 +64,7 @@ export async function startEnvoy(options: EnvoyRunnerOptions, signal: AbortSigna
     while (!(await admin.ready())) await delay(POLL_MS, undefined, { signal: deadline });
     const address = await admin.listenAddress();
     // A restarted Envoy must listen where the first one did.
-    await writeFile(configFile, renderBootstrap({ ...bootstrap, listen: address }), { mode: 0o600 });
+    await writeEnvoyConfig(configFile, { ...bootstrap, listen: address });
     return {
       address,
       pid: envoy.pid,
@@ -85,6 +85,18 @@ export async function startEnvoy(options: EnvoyRunnerOptions, signal: AbortSigna
     signal.throwIfAborted();
     throw new Error(`Envoy did not start: ${lastLine(said) ?? (error as Error).message}`);
   }
+}
+
+/** Whole from the first moment on: Envoy may be about to read it. @throws Error with one line. */
+export async function writeEnvoyConfig(file: string, bootstrap: BootstrapOptions): Promise<void> {
+  if (bootstrap.tls) await writeWhole(bootstrap.tls.secretFile, renderTlsSecret(bootstrap.tls));
+  await writeWhole(file, renderBootstrap(bootstrap));
+}
+
+async function writeWhole(file: string, text: string): Promise<void> {
+  const temporary = `${file}.tmp`;
+  await writeFile(temporary, text, { mode: 0o600 });
+  await rename(temporary, file);
 }
 
 /** Envoy itself would retry or die with a page of text. */

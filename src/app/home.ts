@@ -39,7 +39,8 @@ export function pathProblem(path: string, workers: number): string | undefined {
   return `the home folder's path is ${excess} bytes too long for unix sockets: choose a shorter one with --home`;
 }
 
-function socketsIn(run: string, index: number) {
+/** Of one sidecar process; `run` is the folder of sockets. */
+export function socketsIn(run: string, index: number): { readonly grpc: string; readonly http: string } {
   return { grpc: join(run, `sidecar-${index}.sock`), http: join(run, `sidecar-${index}-http.sock`) };
 }
 

@@ -13,9 +13,10 @@ import { ringDocument } from '../session/key-file.ts';
 import type { RingKey } from '../session/key-ring.ts';
 import type { MemoryStore } from '../session/memory-store.ts';
 import { serveStore } from '../session/store-link.ts';
+import type { UseCounts } from './use-counts.ts';
 
 /** A sidecar that does not answer a question about its numbers in time is left out. */
-const METRICS_TIMEOUT_MS = 2_000;
+const ANSWER_TIMEOUT_MS = 2_000;
 /** One that hangs must not hold up those who change something; it is told of the change all the same. */
 const SEEN_TIMEOUT_MS = 1_000;
 
@@ -30,6 +31,8 @@ export interface LinkServer {
   publishPort(port: number): void;
   /** The numbers of every sidecar that answers. */
   metrics(): Promise<MetricsDocument[]>;
+  /** What every sidecar that answers has sent where. */
+  uses(): Promise<UseCounts[]>;
   /** Resolves when all sidecars decide by what the directory says now; bounded. */
   seen(): Promise<void>;
   /** Sends all sidecars away at once: nothing reaches them any more. */
@@ -44,9 +47,11 @@ export interface LinkServerOptions {
   readonly local: { readonly store: MemoryStore; readonly quotas: QuotaStore } | undefined;
   readonly keys: readonly RingKey[];
   readonly onReady: () => void;
+  /** A request waits for an instance of this backend. */
+  readonly onWanted?: ((backend: string) => void) | undefined;
 }
 
-export async function startLinkServer({ socket, directory, local, keys, onReady }: LinkServerOptions): Promise<LinkServer> {
+export async function startLinkServer({ socket, directory, local, keys, onReady, onWanted }: LinkServerOptions): Promise<LinkServer> {
   const connections = new Map<MessageConnection, string | undefined>();
   let ring = keys;
   let listenPort: number | undefined;
@@ -62,6 +67,7 @@ export async function startLinkServer({ socket, directory, local, keys, onReady 
       connections.set(connection, name);
       onReady();
     });
+    if (onWanted) connection.onNotification('backend/wanted', onWanted);
     connection.listen();
     void connection.sendNotification('keys/ring', ringDocument(ring)).catch(() => {});
     if (listenPort !== undefined) void connection.sendNotification('gateway/port', listenPort).catch(() => {});
@@ -77,6 +83,15 @@ export async function startLinkServer({ socket, directory, local, keys, onReady 
     server.listen(socket, () => resolve());
   });
 
+  const askAll = async <Answer>(question: string): Promise<Answer[]> => {
+    const answers = [...connections].map(([connection, name]) =>
+      name === undefined
+        ? Promise.resolve(undefined)
+        : within(connection.sendRequest(question) as Promise<Answer>, ANSWER_TIMEOUT_MS).catch(() => undefined),
+    );
+    return (await Promise.all(answers)).filter((answer) => answer !== undefined);
+  };
+
   return {
     ready: () => new Set([...connections.values()].filter((name) => name !== undefined)),
     publishKeys(next) {
@@ -87,14 +102,8 @@ export async function startLinkServer({ socket, directory, local, keys, onReady 
       listenPort = port;
       for (const connection of connections.keys()) void connection.sendNotification('gateway/port', port).catch(() => {});
     },
-    async metrics() {
-      const answers = [...connections].map(([connection, name]) =>
-        name === undefined
-          ? Promise.resolve(undefined)
-          : within(connection.sendRequest('sidecar/metrics') as Promise<MetricsDocument>, METRICS_TIMEOUT_MS).catch(() => undefined),
-      );
-      return (await Promise.all(answers)).filter((answer) => answer !== undefined);
-    },
+    metrics: () => askAll<MetricsDocument>('sidecar/metrics'),
+    uses: () => askAll<UseCounts>('sidecar/uses'),
     async seen() {
       const ready = [...connections].flatMap(([connection, name]) => (name === undefined ? [] : [connection]));
       await Promise.all(ready.map((connection) => within(isFollowed(connection), SEEN_TIMEOUT_MS).catch(() => {})));

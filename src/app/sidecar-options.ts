@@ -25,6 +25,7 @@ export function sidecarOptions(sidecar: { name: string; grpc: string; http: stri
     adminRoles: settings.adminRoles,
     publicUrl: { publicUrl: settings.publicUrl, trustForwardedHost: settings.trustedProxies > 0 },
     audit: auditTarget(settings),
+    countUses: settings.controllerUrl !== undefined,
   };
 }
 

@@ -42,6 +42,7 @@ import { recordOf, settle } from './finished-requests.ts';
 import { openIdentity } from './identity.ts';
 import { openSharedState } from './shared-state.ts';
 import { inTurn, traceDecisions } from './trace-decisions.ts';
+import { createUseCounter } from './use-counts.ts';
 
 /** Two of Envoy's health check intervals: after them no new Check comes to a process that says NOT_SERVING. */
 const LEAVING_MS = 2_200;
@@ -64,6 +65,8 @@ export interface SidecarOptions {
   readonly adminRoles: readonly string[];
   readonly publicUrl: Pick<PublicUrlRules, 'publicUrl' | 'trustForwardedHost'>;
   readonly audit: { readonly stdout?: boolean; readonly file?: string };
+  /** On Kubernetes, where pods are kept or let go by what they do. */
+  readonly countUses?: boolean;
 }
 
 export interface SidecarContext {
@@ -133,8 +136,9 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
     const publicUrl: PublicUrlRules = { ...options.publicUrl, ownPort: () => listenPort, namedPorts };
     const identity = openIdentity({ issuers, adminRoles: options.adminRoles, publicUrl, registry, log });
     closers.add(() => identity.close());
-    const parking = createParking(directory);
+    const parking = createParking(directory, (backend) => void connection.sendNotification('backend/wanted', backend).catch(() => {}));
     const recovery = createRecovery({ store, directory, balancer, parking, reopener: createReopener(upstream.call), log });
+    const uses = options.countUses ? createUseCounter() : undefined;
     const edge: EdgeRules = {
       hosts: loopbackHosts(options.hosts),
       origins: new Set(options.origins),
@@ -159,7 +163,11 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
       onRevocationOutage: options.onRevocationOutage,
       identify: identity.identify,
       admissions,
-      audit: inTurn([audit.on ? auditDecisions(audit, sessionIds) : undefined, tracing && traceDecisions(tracing, sessionIds)]),
+      audit: inTurn([
+        audit.on ? auditDecisions(audit, sessionIds) : undefined,
+        tracing && traceDecisions(tracing, sessionIds),
+        uses?.decided,
+      ]),
       log,
     });
 
@@ -172,6 +180,7 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
     });
     const record = createRequestTelemetry(registry, createRequestLines(logOptions));
     connection.onRequest('sidecar/metrics', () => registry.getMetricsAsJSON());
+    if (uses) connection.onRequest('sidecar/uses', () => uses.counts(directory.snapshot()));
 
     const http = await startSidecarServer({
       socket: options.http,
@@ -195,7 +204,10 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
       sealAnswer: createSealAnswer({ sealer, store, limits, ages: (name) => agesOf(directory, name), log }),
       onFinished: (finished, name) => {
         if (name === 'leases') for (const one of finished) settle(one, store, limits);
-        else record(finished.flatMap((one) => recordOf(one) ?? []));
+        else {
+          if (uses) for (const one of finished) uses.finished(one);
+          record(finished.flatMap((one) => recordOf(one) ?? []));
+        }
       },
       serving: () => serving,
       tracing,

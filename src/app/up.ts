@@ -1,9 +1,7 @@
 // `mcp-gateway up`: the whole gateway on one machine. All wiring: what is made in which order, and closed in reverse.
 
-import { unwatchFile, watchFile } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Settings } from '../config/settings.ts';
 import { formatAddress } from '../config/settings-parsers.ts';
@@ -11,32 +9,26 @@ import { limited } from '../core/within.ts';
 import { createDirectory } from '../directory/directory.ts';
 import { findEnvoy } from '../envoy/binary.ts';
 import { sweepIdleSessions } from '../gateway/idle-sessions.ts';
-import { loopbackHosts } from '../gateway/shape.ts';
 import { createUpstreamClient } from '../http/upstream-client.ts';
 import { createChildrenFile } from '../runtime/local/children-file.ts';
-import { inheritedEnvironment } from '../runtime/local/environment.ts';
 import { createLogFile } from '../runtime/local/log-file.ts';
 import { createLocalRuntime } from '../runtime/local/runtime.ts';
-import { loadOrCreateRing, loadRing } from '../session/key-file.ts';
+import { loadOrCreateRing } from '../session/key-file.ts';
 import { createAudit } from '../telemetry/audit.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { readTraceSettings, traceEnvironment } from '../telemetry/trace-settings.ts';
+import { readTraceSettings } from '../telemetry/trace-settings.ts';
 import { createClosers } from './closers.ts';
 import { openControl } from './control.ts';
 import { openDeclared } from './declared.ts';
+import { envoyOptions } from './envoy-options.ts';
 import { startEnvoy } from './envoy-runner.ts';
 import { openHome } from './home.ts';
-import { startLinkServer } from './link-server.ts';
-import { auditTarget, hostOfOwnCalls, SIDECAR_NODE_FLAGS, servedHosts, sidecarOptions } from './sidecar-options.ts';
-import { supervise } from './supervised.ts';
+import { auditTarget, hostOfOwnCalls } from './sidecar-options.ts';
 import { openSupervisorState } from './supervisor-state.ts';
+import { MAIN, startWorkers } from './workers.ts';
 
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const MAX_LOG_BYTES = 64 * 1024 * 1024;
 const SWEEP_MS = 10_000;
-const KEY_POLL_MS = 1_000;
-const SIDECAR_START_TIMEOUT_MS = 30_000;
-const SIDECAR_GRACE_MS = 5_000;
 /** How long the first screen waits for servers that are being installed or started; they go on afterwards. */
 const SETTLE_TIMEOUT_MS = 300_000;
 
@@ -127,58 +119,20 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       progress: (line) => out.progress({ step: 'Envoy', state: 'start', detail: line }),
     });
 
-    let announceReady = (): void => {};
-    const link = await startLinkServer({ socket: home.link, directory, local: state.local, keys, onReady: () => announceReady() });
-    closers.add(() => link.close());
-    watchFile(keyFile, { interval: KEY_POLL_MS }, () => {
-      loadRing(keyFile).then(
-        (next) => link.publishKeys(next),
-        (err: unknown) => log.error({ err }, 'key ring not read: the last one stays in force'),
-      );
-    });
-    closers.add(() => unwatchFile(keyFile));
-
     const onTrouble = (err: Error): void => log.error({ err }, 'audit log not written');
     const audit = createAudit({ ...auditTarget(settings), process: 'supervisor', onTrouble });
     closers.add(() => audit.close());
-    const sidecars = Array.from({ length: settings.workers }, (_, index) => ({ name: `sidecar-${index}`, ...home.sidecarSockets(index) }));
-    const running = sidecars.map((sidecar) =>
-      supervise({
-        name: sidecar.name,
-        command: [process.execPath, ...SIDECAR_NODE_FLAGS, MAIN, 'sidecar', JSON.stringify(sidecarOptions(sidecar, home.link, settings))],
-        env: {
-          ...inheritedEnvironment(env),
-          ...(traces.settings && traceEnvironment(env)),
-          ...(settings.redisUrl === undefined ? {} : { REDIS_URL: settings.redisUrl }),
-        },
-        cwd: home.path,
-        children,
-        output,
-        // Nothing but the audit log is written there.
-        ...(settings.auditLog === 'stdout' && { stdout: (lines: Buffer) => audit.pass(lines.toString()) }),
-        log,
-        stopGraceMs: SIDECAR_GRACE_MS,
-      }),
-    );
-    closers.add(async () => {
-      link.dismiss();
-      await Promise.all(running.map((sidecar) => sidecar.stop()));
+    const workers = await startWorkers({
+      ...{ settings, env, home, directory, local: state.local, keys, children, output, log },
+      passAudit: audit.pass,
     });
-    await new Promise<void>((resolve, reject) => {
-      const deadline = limited(signal, SIDECAR_START_TIMEOUT_MS);
-      announceReady = () => link.ready().size >= settings.workers && resolve();
-      deadline.addEventListener(
-        'abort',
-        () => reject(signal.aborted ? signal.reason : new Error(`the sidecar did not start: see ${home.logs}/gateway.log`)),
-        {
-          once: true,
-        },
-      );
-      announceReady();
-    });
+    closers.add(() => workers.close());
+    const { link } = workers;
+    await workers.started(signal);
 
     let address = settings.listen;
-    const baseUrl = (): string => settings.publicUrl ?? `http://${formatAddress(address)}`;
+    const baseUrl = (): string =>
+      settings.publicUrl ?? `${settings.tlsCertFile === undefined ? 'http' : 'https'}://${formatAddress(address)}`;
     const control = await openControl({
       settings,
       home,
@@ -203,16 +157,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       {
         binary: envoyBinary.file,
         configFile: home.envoyConfig,
-        bootstrap: {
-          listen: settings.listen,
-          hosts: loopbackHosts(servedHosts(settings)),
-          trustedProxies: settings.trustedProxies,
-          adminSocket: home.envoyAdmin,
-          sidecars,
-          control: home.control,
-          caFile: env['SSL_CERT_FILE'],
-          tracing: traces.settings,
-        },
+        bootstrap: envoyOptions({ ...settings, home: home.path, controllerUrl: undefined }, env),
         concurrency: settings.envoyConcurrency,
         drainTimeoutMs: settings.drainTimeoutMs,
         cwd: home.path,
@@ -244,7 +189,7 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     const admin = await control.serveAdmin({
       listen: settings.admin,
       ready: () => link.ready().size > 0,
-      status: () => ({ sidecars: running.map((sidecar) => sidecar.pid()), envoy: envoy.pid(), backends: runtime.status() }),
+      status: () => ({ sidecars: workers.pids(), envoy: envoy.pid(), backends: runtime.status() }),
       metrics: async () => {
         const merged = AggregatorRegistry.aggregate([...(await link.metrics()), await registry.getMetricsAsJSON()]);
         return { contentType: registry.contentType, text: await merged.metrics() };

@@ -26,12 +26,15 @@ export function addConfigCommands(program: Command, { env, stdout, stderr }: Cli
 }
 
 /** In the form that gateway.yaml takes; settings without a value are left out, and so is what may hold a password. */
-function asGatewayYaml({ listen, admin, ...others }: Settings): string {
+function asGatewayYaml({ listen, admin, probes, controlListen, ...others }: Settings): string {
   const secrets = Object.entries<Setting<unknown>>(settingsTable).flatMap(([name, { secret }]) => (secret ? [name] : []));
   const shown = Object.fromEntries(Object.entries(others).filter(([name]) => !secrets.includes(name)));
   const issuers = others.issuers.map((issuer) => ({ ...issuer, leeway: formatDuration(issuer.leeway) }));
   return stringify(
-    { listen: formatAddress(listen), admin: formatAddress(admin), ...shown, issuers },
+    {
+      ...{ listen: formatAddress(listen), admin: formatAddress(admin), ...shown, issuers },
+      ...{ probes: formatAddress(probes), controlListen: formatAddress(controlListen) },
+    },
     { keepUndefined: false, aliasDuplicateObjects: false },
   );
 }

@@ -4,10 +4,10 @@ import type { Command } from 'commander';
 import type { CliContext } from './program.ts';
 import { listenForStop } from './stop-signals.ts';
 
-/** Adds `sidecar` (one deciding process) and `bridge` (a stdio server behind an HTTP port). */
+/** Adds `worker` (one deciding process of a sidecar) and `bridge` (a stdio server behind an HTTP port). */
 export function addInternalCommands(program: Command, { env }: CliContext): void {
   program
-    .command('sidecar', { hidden: true })
+    .command('worker', { hidden: true })
     .argument('<options>', 'a JSON object')
     .action(async (options: string) => {
       const { runSidecar } = await import('../app/sidecar.ts');

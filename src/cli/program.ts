@@ -11,6 +11,7 @@ import { addDoctorCommand } from './doctor-command.ts';
 import { addEnvoyCommands } from './envoy-commands.ts';
 import { addInternalCommands } from './internal-commands.ts';
 import { addKeysCommands } from './keys-commands.ts';
+import { addKubernetesCommands } from './kubernetes-commands.ts';
 import type { Terminal } from './progress.ts';
 import { addServeCommand } from './serve-command.ts';
 import { addSessionsCommands } from './sessions-commands.ts';
@@ -69,6 +70,7 @@ export async function runCli(context: CliContext): Promise<number> {
   addServeCommand(program, context);
   addSessionsCommands(program, context);
   addTenantsCommands(program, context);
+  addKubernetesCommands(program, context);
   addInternalCommands(program, context);
   try {
     await program.parseAsync(argv, { from: 'user' });

@@ -13,6 +13,8 @@ export interface EnvoyAdmin {
   drain(): Promise<void>;
   /** Requests under way, streams included. */
   activeRequests(): Promise<number>;
+  /** Requests under way, streams included, by the address of the instance (`ip:port`). */
+  activeByAddress(): Promise<ReadonlyMap<string, number>>;
 }
 
 export function createEnvoyAdmin(socket: string): EnvoyAdmin {
@@ -56,6 +58,15 @@ export function createEnvoyAdmin(socket: string): EnvoyAdmin {
     async activeRequests() {
       const { body } = await ask('GET', '/stats?filter=^http\\.mcp\\.downstream_rq_active$');
       return Number(/: (\d+)/.exec(body)?.[1] ?? '0');
+    },
+    async activeByAddress() {
+      const { body } = await ask('GET', '/clusters');
+      const active = new Map<string, number>();
+      // `pods::10.0.0.5:8000::rq_active::2`, and the same for `remote`.
+      for (const [, address = '', count] of body.matchAll(/^(?:pods|remote)::(\S+?)::rq_active::(\d+)$/gm)) {
+        active.set(address, (active.get(address) ?? 0) + Number(count));
+      }
+      return active;
     },
   };
 }

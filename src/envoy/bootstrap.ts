@@ -1,6 +1,8 @@
 // Renders envoy/envoy.yaml for this machine: sockets, ports and the CA file change, everything else runs as it is deployed.
 
 import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { reasonOf } from '../core/reasons.ts';
@@ -12,6 +14,15 @@ const TEMPLATE = fileURLToPath(new URL('../../envoy/envoy.yaml', import.meta.url
 /** Where systems keep the certificates that they trust; the first that exists is used for `url:` backends with https. */
 const CA_FILES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem'];
 
+const TLS_SECRET = 'listener';
+
+/** The certificate that the listener shows, and where Envoy reads which files it is in (`renderTlsSecret`). Absolute paths. */
+export interface ListenerTls {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly secretFile: string;
+}
+
 export interface BootstrapOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Host names that are served on any port; undefined: all. Others get 403 on every path. */
@@ -19,8 +30,10 @@ export interface BootstrapOptions {
   readonly adminSocket: string;
   /** gRPC socket and HTTP socket of each sidecar process. */
   readonly sidecars: readonly { readonly grpc: string; readonly http: string }[];
-  /** The control plane's socket. */
-  readonly control: string;
+  /** The control plane's socket, or where its name leads to. */
+  readonly control: string | { readonly host: string; readonly port: number };
+  /** Undefined: the listener speaks plain HTTP. */
+  readonly tls?: ListenerTls | undefined;
   /** Proxies in front whose `X-Forwarded-*` headers are believed. */
   readonly trustedProxies?: number;
   /** Overrides the system's CA file. */
@@ -31,6 +44,7 @@ export interface BootstrapOptions {
 
 interface Cluster {
   readonly name: string;
+  type?: string;
   load_assignment?: unknown;
   transport_socket?: { typed_config: { common_tls_context: { validation_context: { trusted_ca: { filename: string } } } } };
 }
@@ -42,7 +56,7 @@ interface ConnectionManager {
 
 interface Listener {
   address: { socket_address: { address: string; port_value: number } };
-  filter_chains: [{ filters: [{ typed_config: ConnectionManager }] }];
+  filter_chains: [{ filters: [{ typed_config: ConnectionManager }]; transport_socket?: object }];
 }
 
 interface Bootstrap {
@@ -61,6 +75,7 @@ export function renderBootstrap(options: BootstrapOptions): string {
   listener.address.socket_address = { address: options.listen.host, port_value: options.listen.port };
   const manager = listener.filter_chains[0].filters[0].typed_config;
   if (options.trustedProxies) manager.xff_num_trusted_hops = options.trustedProxies;
+  if (options.tls) listener.filter_chains[0].transport_socket = serverTls(options.tls);
   if (options.hosts) serveOnly([...options.hosts], manager.route_config);
   for (const cluster of bootstrap.static_resources.clusters) {
     if (cluster.name === 'policy')
@@ -73,13 +88,22 @@ export function renderBootstrap(options: BootstrapOptions): string {
         cluster.name,
         options.sidecars.map(({ http }) => http),
       );
-    if (cluster.name === 'control') cluster.load_assignment = sockets(cluster.name, [options.control]);
+    if (cluster.name === 'control') placeControl(cluster, options.control);
     if (cluster.transport_socket) {
       cluster.transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.filename = caFile(options.caFile);
     }
   }
   if (options.tracing) addTracing(bootstrap as unknown as TraceableBootstrap, options.tracing, () => caFile(options.caFile));
   return JSON.stringify(bootstrap, null, 2);
+}
+
+/**
+ * Routes of requests that are decided: they are chosen by what no client can set. A server elsewhere gets its own name as Host, and Envoy looks
+ * for the route by that.
+ */
+function decidedRoutes(host: object): object[] {
+  const { routes } = host as { routes: { match: { dynamic_metadata?: unknown } }[] };
+  return routes.filter(({ match }) => match.dynamic_metadata !== undefined);
 }
 
 /** A page that rebinds its own name to this machine cannot choose the Host that it sends: it gets nothing, not even health. */
@@ -93,6 +117,7 @@ function serveOnly(hosts: readonly string[], routes: { virtual_hosts: object[] }
       name: 'other-hosts',
       domains: ['*'],
       routes: [
+        ...decidedRoutes(served ?? {}),
         {
           name: 'host-not-allowed',
           match: { prefix: '/' },
@@ -110,6 +135,53 @@ function serveOnly(hosts: readonly string[], routes: { virtual_hosts: object[] }
       },
     },
   ];
+}
+
+/** By name it may be several: each of them answers. */
+function placeControl(cluster: Cluster, control: BootstrapOptions['control']): void {
+  if (typeof control === 'string') {
+    cluster.load_assignment = sockets(cluster.name, [control]);
+    return;
+  }
+  const { host, port } = control;
+  cluster.type = isIP(host) ? 'STATIC' : 'STRICT_DNS';
+  cluster.load_assignment = {
+    cluster_name: cluster.name,
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: host, port_value: port } } } }] }],
+  };
+}
+
+function serverTls({ secretFile }: ListenerTls): object {
+  return {
+    name: 'envoy.transport_sockets.tls',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+      common_tls_context: {
+        tls_params: { tls_minimum_protocol_version: 'TLSv1_2' },
+        alpn_protocols: ['h2', 'http/1.1'],
+        tls_certificate_sds_secret_configs: [
+          { name: TLS_SECRET, sds_config: { path_config_source: { path: secretFile }, resource_api_version: 'V3' } },
+        ],
+      },
+    },
+  };
+}
+
+/**
+ * JSON text of the file that `secretFile` names. Envoy reads certificates again only when they come this way. Kubernetes replaces the files of a
+ * Secret by moving a folder: that is what is watched.
+ */
+export function renderTlsSecret({ certFile, keyFile }: ListenerTls): string {
+  const secret = {
+    '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
+    name: TLS_SECRET,
+    tls_certificate: {
+      certificate_chain: { filename: certFile },
+      private_key: { filename: keyFile },
+      watched_directory: { path: dirname(certFile) },
+    },
+  };
+  return JSON.stringify({ resources: [secret] }, null, 2);
 }
 
 function sockets(name: string, paths: readonly string[]) {

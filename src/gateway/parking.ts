@@ -26,7 +26,8 @@ export function parkedAs({ issuer, subject }: { readonly issuer: string; readonl
   return issuer === localCaller.issuer ? undefined : `${issuer}\n${subject}`;
 }
 
-export function createParking(directory: Directory): Parking {
+/** `onWanted` is told of a backend that somebody begins to wait for. */
+export function createParking(directory: Directory, onWanted: (backend: BackendName) => void = () => {}): Parking {
   const perBackend = new Map<string, number>();
   const perCaller = new Map<string, number>();
 
@@ -37,6 +38,7 @@ export function createParking(directory: Directory): Parking {
       if (now?.instances.some(isReady)) return now;
       if ((perBackend.get(name) ?? 0) >= MAX_WAITING_PER_BACKEND) return 'too_many_waiting';
       if (caller !== undefined && (perCaller.get(caller) ?? 0) >= MAX_WAITING_PER_CALLER) return 'too_many_waiting';
+      if (!perBackend.has(name)) onWanted(name);
       add(perBackend, name, 1);
       if (caller !== undefined) add(perCaller, caller, 1);
       const waiting = limited(signal, Math.min(startTimeoutMs, MAX_WAIT_MS));

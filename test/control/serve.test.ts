@@ -282,7 +282,7 @@ test('standard output carries the protocol only, whatever it is sent, and a kill
     'this is no JSON\n{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}\n',
   );
   await waitFor('an answer', () => output.includes('"id":1'));
-  await waitFor('the gateway', () => descendantsOf(child.pid as number).some(({ command }) => command.includes('sidecar')), {
+  await waitFor('the gateway', () => descendantsOf(child.pid as number).some(({ command }) => command.includes('sidecar-0')), {
     timeoutMs: 60_000,
   });
   for (const line of output.trim().split('\n')) expect(JSON.parse(line)).toMatchObject({ jsonrpc: '2.0' });

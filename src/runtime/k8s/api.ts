@@ -69,7 +69,7 @@ export function createKubeApi(transport: Pick<Transport, 'ask'>): KubeApi {
       const query = new URLSearchParams({ fieldManager, force: String(force) });
       return (await transport.ask({
         method: 'PATCH',
-        path: `${pathOf(kind, object.metadata.namespace, object.metadata.name, subresource)}?${query}`,
+        path: `${pathOf(kind, object.metadata.namespace, object.metadata.name, subresource)}?${query.toString()}`,
         body: whole(kind, object),
         contentType: 'application/apply-patch+yaml',
         signal: bounded(signal),

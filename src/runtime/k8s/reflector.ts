@@ -53,7 +53,7 @@ export function createReflector<T extends KubeObject = KubeObject>(options: Refl
   });
   const selector: Record<string, string> = labelSelector === undefined ? {} : { labelSelector };
   const pathWith = (query: Record<string, string>): string =>
-    `${pathOf(kind, namespace)}?${new URLSearchParams({ ...selector, ...query })}`;
+    `${pathOf(kind, namespace)}?${new URLSearchParams({ ...selector, ...query }).toString()}`;
 
   const put = (key: string, object: T | undefined): void => {
     if (object === undefined) {
