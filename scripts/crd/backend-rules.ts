@@ -1,8 +1,8 @@
 // What an MCPBackend has to keep beyond types and limits, for the API server: the rules of src/config in the same words.
 
+import { EXEC_REFUSED, STDIO_NEEDS_COMMAND } from '../../src/config/cluster-rules.ts';
 import { REFUSED_VARIABLE } from '../../src/config/env-spec.ts';
 import { OCI, PROGRAM } from '../../src/config/image-reference.ts';
-import { EXEC_REFUSED } from '../../src/config/kubernetes-object.ts';
 import { HEADER_NAME, REFUSED_HEADER_PREFIXES, REFUSED_HEADERS } from '../../src/config/upstream-auth.ts';
 import { literal, matches, type Rule } from './cel.ts';
 
@@ -56,6 +56,12 @@ const spec: readonly Rule[] = [
     "!has(self.transport) || self.transport != 'stdio' || !has(self.affinity) || self.affinity != 'none'",
     'none needs a stateless server; transport: stdio runs one process per session',
   ),
+  {
+    rule: `!has(self.transport) || self.transport != 'stdio' || !has(self.image) || ${matches('self.image', /^(npm|pypi|exec):/)} || (has(self.args) && self.args.size() > 0)`,
+    message: STDIO_NEEDS_COMMAND,
+    fieldPath: '.args',
+    reason: 'FieldValueRequired',
+  },
   forbidden(
     '.healthCheck',
     "!has(self.transport) || self.transport != 'stdio' || !has(self.healthCheck) || !has(self.healthCheck.path) || self.healthCheck.path == '/healthz'",
@@ -72,6 +78,7 @@ const image: readonly Rule[] = [
   {
     rule: "!self.startsWith('exec:')",
     message: EXEC_REFUSED,
+    messageExpression: `self + ${literal(` ${EXEC_REFUSED}`)}`,
     reason: 'FieldValueForbidden',
   },
   { rule: `!self.startsWith('npm:') || ${matches('self', /^npm:[^#-]/)}`, message: 'names no package: npm:@scope/name@1.2.3' },

@@ -12,7 +12,7 @@ export const CREATED_BY = 'mcpgateway.dev/created-by';
 /** Of one resource: more would only repeat the same mistake. */
 const MAX_PROBLEMS_PER_RESOURCE = 50;
 
-/** One MCP server as declared. `file` is absolute: relative `exec:` paths start at its folder; `kubernetes` for objects of an API server. */
+/** One MCP server as declared. `file` is absolute: relative `exec:` paths start at its folder. */
 export interface BackendResource {
   readonly kind: 'MCPBackend';
   readonly name: BackendName;
