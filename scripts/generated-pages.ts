@@ -2,6 +2,7 @@
 
 import { errorsPage } from '../src/core/reasons.ts';
 import { crdFiles } from './crd/crds.ts';
+import { resourcesPage } from './resources-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 /** `file` is relative to the repository. */
@@ -12,5 +13,10 @@ export interface GeneratedPage {
 
 /** Every generated file with what it must hold now. */
 export function generatedPages(): readonly GeneratedPage[] {
-  return [{ file: 'docs/config.md', content: settingsPage() }, { file: 'docs/errors.md', content: errorsPage() }, ...crdFiles];
+  return [
+    { file: 'docs/config.md', content: settingsPage() },
+    { file: 'docs/errors.md', content: errorsPage() },
+    { file: 'docs/resources.md', content: resourcesPage() },
+    ...crdFiles,
+  ];
 }
