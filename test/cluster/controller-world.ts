@@ -43,6 +43,8 @@ export interface World {
   condition(name: string, type: string): Promise<{ status: string; reason: string; message: string } | undefined>;
   /** As a kubelet would say it. */
   makeReady(backend: string): Promise<void>;
+  /** Also those that a failed test has left. */
+  closeControllers(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -63,6 +65,10 @@ export async function createWorld(kubeconfig: string): Promise<World> {
       readonly items: Seen[];
     };
     return answer.items;
+  };
+
+  const closeControllers = async (): Promise<void> => {
+    await Promise.all(controllers.splice(0).map((controller) => controller.close()));
   };
 
   return {
@@ -103,8 +109,9 @@ export async function createWorld(kubeconfig: string): Promise<World> {
         }
       }
     },
+    closeControllers,
     async close() {
-      await Promise.all(controllers.map((controller) => controller.close()));
+      await closeControllers();
       await api.delete(NAMESPACES, namespace);
       await api.delete(NAMESPACES, gatewayNamespace);
       transport.close();

@@ -1,6 +1,6 @@
 // The controller against a real API server and controller manager: what it makes, what it leaves alone, and what it does not write.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { KubeApi } from '../../src/runtime/k8s/api.ts';
 import {
   DEPLOYMENTS,
@@ -22,6 +22,7 @@ let world: World;
 beforeAll(async () => {
   world = await createWorld(process.env['D_KUBECONFIG'] ?? '');
 });
+afterEach(() => world?.closeControllers());
 afterAll(() => world?.close());
 
 /** Resource versions of everything that the controller may write. */
@@ -37,7 +38,7 @@ const templateOf = (workload: Seen | undefined): unknown => JSON.stringify(workl
 
 describe('what a backend consists of', () => {
   it('is made, accepted by restricted pod security, and reported', async () => {
-    const controller = world.controller('first');
+    world.controller('first');
     await world.declare('github', {
       image,
       replicas: 2,
@@ -65,7 +66,6 @@ describe('what a backend consists of', () => {
       return all.length > 0 && all;
     });
     expect(events).toMatchObject([{ reason: 'Serving', type: 'Normal', regarding: { name: 'github' } }]);
-    await controller.close();
   });
 
   it('is not written again when nothing has changed', async () => {
@@ -81,11 +81,10 @@ describe('what a backend consists of', () => {
     }
     expect(world.work()).toEqual([]);
     expect(await versions()).toEqual(before);
-    await controller.close();
   });
 
   it('keeps its pods when only policy changes', async () => {
-    const controller = world.controller('third');
+    world.controller('third');
     const before = await world.get(DEPLOYMENTS, 'github');
     const spec = (await world.get(MCP_BACKENDS, 'github'))?.['spec'];
     const access = { tenants: ['engineering'] };
@@ -94,11 +93,10 @@ describe('what a backend consists of', () => {
     expect((await world.get(DEPLOYMENTS, 'github'))?.metadata.generation).toBe(before?.metadata.generation);
     await world.declare('github', { ...spec, image: 'ghcr.io/acme/server:2.0' });
     await waitFor('rolled', async () => templateOf(await world.get(DEPLOYMENTS, 'github')) !== templateOf(before));
-    await controller.close();
   });
 
   it('is mended when somebody changes it, and loses what is no longer wanted', async () => {
-    const controller = world.controller('fourth');
+    world.controller('fourth');
     const manager = { fieldManager: 'somebody', force: true };
     const metadata = { name: 'github', namespace: world.namespace };
     await world.api.apply(
@@ -113,22 +111,19 @@ describe('what a backend consists of', () => {
     await waitFor('no budget', async () => !(await world.get(DISRUPTION_BUDGETS, 'github')));
     const server = (await world.get(DEPLOYMENTS, 'github'))?.['spec'].template.spec.containers[0];
     expect(server.env).toEqual([{ name: 'PORT', value: '8000' }]);
-    await controller.close();
   });
 
   it('goes with the backend', async () => {
-    const controller = world.controller('fifth');
+    world.controller('fifth');
     await world.api.delete(MCP_BACKENDS, 'github', world.namespace);
     await waitFor('nothing left', async () => {
       const left = await Promise.all([...OWNED_KINDS, PODS].map((kind) => world.list(kind)));
       return left.flat().every(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] !== 'github');
     });
-    // Of the same name, at once: what belongs to the one before is not taken for its own.
-    await controller.close();
   });
 
   it('is made anew for a backend of the same name', async () => {
-    const controller = world.controller('sixth');
+    world.controller('sixth');
     const first = await world.declare('again', { image });
     await waitFor('made', () => world.get(DEPLOYMENTS, 'again'));
     await world.api.delete(MCP_BACKENDS, 'again', world.namespace);
@@ -141,7 +136,6 @@ describe('what a backend consists of', () => {
       return objects.every((object) => object?.metadata.ownerReferences?.[0]?.uid === second.metadata.uid);
     });
     expect((await world.condition('again', 'Degraded'))?.status).toBe('False');
-    await controller.close();
   });
 });
 
@@ -163,7 +157,6 @@ describe('what is not the controller’s', () => {
     controller.look('taken');
     await waitFor('made', () => world.get(DEPLOYMENTS, 'taken'));
     await waitFor('mended', async () => (await world.condition('taken', 'Degraded'))?.status === 'False');
-    await controller.close();
   });
 
   it.each([
@@ -183,7 +176,7 @@ describe('what is not the controller’s', () => {
         return found as never;
       },
     };
-    const controller = world.controller('racing', { api: racing });
+    world.controller('racing', { api: racing });
     await world.declare(name, { image });
     await waitFor('NameTaken', async () => (await world.condition(name, 'Degraded'))?.reason === 'NameTaken');
     const { metadata: after, ...rest } = (await world.get(kind, name)) as Seen;
@@ -192,13 +185,12 @@ describe('what is not the controller’s', () => {
     expect([after.labels, after.annotations, after.ownerReferences]).toEqual([before.labels, before.annotations, before.ownerReferences]);
     expect(await world.get(DEPLOYMENTS, name)).toBeUndefined();
     await world.api.delete(MCP_BACKENDS, name, world.namespace);
-    await controller.close();
   });
 });
 
 describe('a change of what runs', () => {
   it('to storage and back: what serves goes when its replacement is ready', async () => {
-    const controller = world.controller('storage');
+    world.controller('storage');
     await world.declare('files', { image });
     await waitFor('a pod', async () => (await world.list(PODS)).some(({ metadata }) => metadata.name.startsWith('files-')));
     await world.makeReady('files');
@@ -225,11 +217,10 @@ describe('a change of what runs', () => {
     await world.makeReady('files');
     await waitFor('no StatefulSet', async () => !(await world.get(STATEFUL_SETS, 'files')));
     await waitFor('no governing Service', async () => !(await world.get(SERVICES, 'files-headless')));
-    await controller.close();
   });
 
   it('to a url: nothing of it is left', async () => {
-    const controller = world.controller('remote');
+    world.controller('remote');
     await world.declare('away', { image });
     await waitFor('made', () => world.get(DEPLOYMENTS, 'away'));
     await world.api.delete(MCP_BACKENDS, 'away', world.namespace);
@@ -242,7 +233,6 @@ describe('a change of what runs', () => {
     await waitFor('nothing left', async () =>
       (await Promise.all(OWNED_KINDS.map((kind) => world.get(kind, 'away')))).every((found) => !found),
     );
-    await controller.close();
   });
 
   it('to no pods and back, as the hook says', async () => {
@@ -254,17 +244,15 @@ describe('a change of what runs', () => {
     replicas = 1;
     controller.look('sleepy');
     await waitFor('awake', async () => (await world.get(DEPLOYMENTS, 'sleepy'))?.['spec'].replicas === 1);
-    await controller.close();
   });
 
   it('is made anyway when one backend makes no sense; that one says why', async () => {
-    const controller = world.controller('sense');
+    world.controller('sense');
     await world.api.create(MCP_TENANTS, { metadata: { name: 'engineering', namespace: world.namespace }, spec: { priority: 1 } });
     await world.declare('bare', { image, transport: 'stdio' });
     await world.declare('good', { image });
     await waitFor('InvalidSpec', async () => (await world.condition('bare', 'Degraded'))?.reason === 'InvalidSpec');
     await waitFor('made', () => world.get(DEPLOYMENTS, 'good'));
     await waitFor('tenant', async () => (await world.get(MCP_TENANTS, 'engineering'))?.['status']?.conditions[0].status === 'True');
-    await controller.close();
   });
 });
