@@ -265,8 +265,3 @@ export const configFileVariable = 'MCP_GATEWAY_CONFIG';
 
 /** Variables of commands that call a gateway elsewhere; no settings of a gateway. */
 export const clientVariables = ['MCP_GATEWAY_URL', 'MCP_GATEWAY_TOKEN', 'MCP_GATEWAY_TOKEN_FILE', 'MCP_GATEWAY_CLIENT_ID'] as const;
-
-/** The environment of this process: the only place that reads it, so that everything else gets what it needs as an argument. */
-export function environment(): NodeJS.ProcessEnv {
-  return process.env;
-}
