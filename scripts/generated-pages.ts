@@ -1,6 +1,7 @@
-// Which pages of docs/ are generated, and from what.
+// Which files are generated, and from what: pages of docs/, and the custom resources in k8s/crds.
 
 import { errorsPage } from '../src/core/reasons.ts';
+import { crdFiles } from './crd/crds.ts';
 import { settingsPage } from './settings-page.ts';
 
 /** `file` is relative to the repository. */
@@ -9,10 +10,7 @@ export interface GeneratedPage {
   readonly content: string;
 }
 
-/** Every generated page with what it must hold now. */
+/** Every generated file with what it must hold now. */
 export function generatedPages(): readonly GeneratedPage[] {
-  return [
-    { file: 'docs/config.md', content: settingsPage() },
-    { file: 'docs/errors.md', content: errorsPage() },
-  ];
+  return [{ file: 'docs/config.md', content: settingsPage() }, { file: 'docs/errors.md', content: errorsPage() }, ...crdFiles];
 }
