@@ -1,6 +1,7 @@
-// Which files are generated, and from what: pages of docs/, and the custom resources in k8s/crds.
+// Which files are generated, and from what: pages of docs/, the custom resources in k8s/crds, and parts of the chart.
 
 import { errorsPage } from '../src/core/reasons.ts';
+import { chartFiles } from './chart/chart-files.ts';
 import { crdFiles } from './crd/crds.ts';
 import { settingsPage } from './settings-page.ts';
 
@@ -12,5 +13,10 @@ export interface GeneratedPage {
 
 /** Every generated file with what it must hold now. */
 export function generatedPages(): readonly GeneratedPage[] {
-  return [{ file: 'docs/config.md', content: settingsPage() }, { file: 'docs/errors.md', content: errorsPage() }, ...crdFiles];
+  return [
+    { file: 'docs/config.md', content: settingsPage() },
+    { file: 'docs/errors.md', content: errorsPage() },
+    ...crdFiles,
+    ...chartFiles,
+  ];
 }
