@@ -1,6 +1,7 @@
-// Which files are generated, and from what: pages of docs/, and the custom resources in k8s/crds.
+// Which files are generated, and from what: pages of docs/, the custom resources in k8s/crds, and parts of the chart.
 
 import { errorsPage } from '../src/core/reasons.ts';
+import { chartFiles } from './chart/chart-files.ts';
 import { crdFiles } from './crd/crds.ts';
 import { resourcesPage } from './resources-page.ts';
 import { settingsPage } from './settings-page.ts';
@@ -18,5 +19,6 @@ export function generatedPages(): readonly GeneratedPage[] {
     { file: 'docs/errors.md', content: errorsPage() },
     { file: 'docs/resources.md', content: resourcesPage() },
     ...crdFiles,
+    ...chartFiles,
   ];
 }

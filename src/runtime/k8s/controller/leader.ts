@@ -138,11 +138,14 @@ export function takePart(options: LeaderOptions): Leader {
     const ended = new AbortController();
     leading = true;
     log.info({ lease: name, identity }, 'leading');
-    const renewing = renew(AbortSignal.any([closing.signal, ended.signal])).catch(() => {});
     const stop = (reason: string): void => ended.abort(new Error(reason));
+    const lose = (): void => {
+      renewedAt = Number.NEGATIVE_INFINITY;
+      stop('the lease is lost');
+    };
+    const renewing = renew(AbortSignal.any([closing.signal, ended.signal])).then(lose, () => {});
     const onClose = (): void => stop('closed');
     closing.signal.addEventListener('abort', onClose, { once: true });
-    void renewing.then(() => stop('the lease is lost'));
     try {
       await lead({ signal: ended.signal, holds });
     } catch (error) {

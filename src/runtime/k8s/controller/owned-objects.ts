@@ -3,7 +3,7 @@
 import type { KubeApi } from '../api.ts';
 import { type KubeObject, type KubeResource, keyOf, MCP_BACKENDS, type OwnerReference } from '../objects.ts';
 import { KubeError } from '../transport.ts';
-import { differs, marked } from './difference.ts';
+import { differs, marked, WANTED_ANNOTATION } from './difference.ts';
 import { FIELD_MANAGER, type Wanted } from './kinds.ts';
 
 /** What was written is believed for so long although no watch has brought it yet. */
@@ -24,7 +24,10 @@ export type Found =
 
 export interface OwnedObjects {
   find(wanted: Wanted, owner: Owner, signal: AbortSignal): Promise<Found>;
-  /** The object as it is afterwards; undefined: somebody else has made one of that name meanwhile, and it was left alone. */
+  /**
+   * The object as it is afterwards; undefined: somebody else has made one of that name meanwhile. Made with `create`, which never takes over
+   * what is there, then changed with server-side apply.
+   */
   put(wanted: Wanted, found: KubeObject | undefined, signal: AbortSignal): Promise<KubeObject | undefined>;
   remove(kind: KubeResource, object: KubeObject, signal: AbortSignal): Promise<void>;
   /** What a watch has said about an object counts from then on. */
@@ -32,7 +35,7 @@ export interface OwnedObjects {
 }
 
 export interface OwnedObjectsOptions {
-  readonly api: Pick<KubeApi, 'get' | 'apply' | 'delete'>;
+  readonly api: Pick<KubeApi, 'get' | 'create' | 'apply' | 'patch' | 'delete'>;
   /** From the watched copies, which hold objects with the controller's label only. `key`: `namespace/name`. */
   readonly cached: (kind: KubeResource, key: string) => KubeObject | undefined;
 }
@@ -56,22 +59,24 @@ export function createOwnedObjects({ api, cached }: OwnedObjectsOptions): OwnedO
     stubborn.add(stubbornKey(wanted, object));
   };
 
-  /**
-   * Makes the object without force: fields of an object that somebody has made since we looked are not overwritten (409), and where nothing
-   * of it was in the way, applying nothing takes back all that was added to it.
-   */
+  /** Undefined: somebody else has made one of that name since we looked. */
   const make = async ({ kind }: Wanted, object: KubeObject, signal: AbortSignal): Promise<KubeObject | undefined> => {
     try {
-      const made = await api.apply(kind, object, { fieldManager: FIELD_MANAGER, force: false }, signal);
-      if (managersOf(made).every((manager) => manager === FIELD_MANAGER)) return made;
+      return await api.create(kind, object, signal);
     } catch (error) {
       if (error instanceof KubeError && error.code === 409) return undefined;
       throw error;
     }
-    const { name, namespace } = object.metadata;
-    const nothing: KubeObject = { metadata: { name, ...(namespace !== undefined && { namespace }) } };
-    await api.apply(kind, nothing, { fieldManager: FIELD_MANAGER, force: true }, signal);
-    return undefined;
+  };
+
+  /** An object that was created, not applied, would keep fields that are no longer wanted: they become those of server-side apply. */
+  const change = async ({ kind }: Wanted, object: KubeObject, found: KubeObject, signal: AbortSignal): Promise<KubeObject> => {
+    const { name, namespace, uid, resourceVersion } = found.metadata;
+    const managedFields = appliedFields(found);
+    if (managedFields) await api.patch(kind, name, namespace, { metadata: { uid, resourceVersion, managedFields } }, signal);
+    // With its UID: should it be gone by now, nothing is made in its place.
+    const named = { ...object, metadata: { ...object.metadata, ...(uid !== undefined && { uid }) } };
+    return api.apply(kind, named, { fieldManager: FIELD_MANAGER, force: true }, signal);
   };
 
   return {
@@ -88,16 +93,7 @@ export function createOwnedObjects({ api, cached }: OwnedObjectsOptions): OwnedO
     async put(wanted, found, signal) {
       const object = marked(wanted.object);
       if (found && (!differs(object, found) || stubborn.has(stubbornKey(object, found)))) return found;
-      const { uid } = found?.metadata ?? {};
-      // With its UID: should it be gone by now, nothing is made in its place.
-      const result = found
-        ? await api.apply(
-            wanted.kind,
-            { ...object, metadata: { ...object.metadata, ...(uid !== undefined && { uid }) } },
-            { fieldManager: FIELD_MANAGER, force: true },
-            signal,
-          )
-        : await make(wanted, object, signal);
+      const result = found ? await change(wanted, object, found, signal) : await make(wanted, object, signal);
       if (result) wrote(wanted.kind, keyOf(object), object, result);
       return result;
     },
@@ -113,9 +109,22 @@ export function controllerOf({ metadata }: KubeObject): OwnerReference | undefin
   return metadata.ownerReferences?.find(({ controller }) => controller === true);
 }
 
-function managersOf({ metadata }: KubeObject): readonly string[] {
-  const { managedFields = [] } = metadata as { readonly managedFields?: readonly { readonly manager?: string }[] };
-  return managedFields.map(({ manager = '' }) => manager);
+interface ManagedFields {
+  readonly manager?: string;
+  readonly operation?: string;
+  readonly subresource?: string;
+  readonly fieldsV1?: { readonly 'f:metadata'?: { readonly 'f:annotations'?: Readonly<Record<string, unknown>> } };
+}
+
+/** Who manages which fields, with what the controller has created as what it has applied; undefined when it already is. */
+function appliedFields({ metadata }: KubeObject): readonly ManagedFields[] | undefined {
+  const { managedFields = [] } = metadata as { readonly managedFields?: readonly ManagedFields[] };
+  const isOwn = ({ operation, subresource, fieldsV1 }: ManagedFields): boolean =>
+    operation === 'Update' &&
+    subresource === undefined &&
+    fieldsV1?.['f:metadata']?.['f:annotations']?.[`f:${WANTED_ANNOTATION}`] !== undefined;
+  if (!managedFields.some(isOwn)) return undefined;
+  return managedFields.map((each) => (isOwn(each) ? { ...each, manager: FIELD_MANAGER, operation: 'Apply' } : each));
 }
 
 /** The same for as long as neither what is wanted nor the object itself (but for its status, where it has a generation) changes. */

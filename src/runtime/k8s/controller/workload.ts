@@ -43,8 +43,6 @@ export function objectsOf(resource: BackendResource, state: WorkloadState, optio
   const made = (kind: KubeResource, content: Readonly<Record<string, unknown>>, suffix = ''): Wanted => ({
     kind,
     object: {
-      apiVersion: apiVersionOf(kind),
-      kind: kind.kind,
       metadata: { name: name + suffix, namespace: options.namespace, labels, ownerReferences: [owner] },
       ...content,
     },
@@ -128,8 +126,6 @@ function reachedByGatewayOnly(selector: Readonly<Record<string, string>>, gatewa
 
 function claimTemplate({ size, storageClass }: NonNullable<BackendResource['spec']['storage']>) {
   return {
-    apiVersion: 'v1',
-    kind: 'PersistentVolumeClaim',
     metadata: { name: DATA_VOLUME },
     spec: {
       accessModes: ['ReadWriteOnce'],
