@@ -2,12 +2,12 @@
 
 import { randomUUID } from 'node:crypto';
 import { createKubeApi, type KubeApi } from '../../src/runtime/k8s/api.ts';
-import { ENDPOINT_SLICES, type KubeObject, type KubeResource, PODS } from '../../src/runtime/k8s/objects.ts';
+import { ENDPOINT_SLICES, type KubeObject, PODS } from '../../src/runtime/k8s/objects.ts';
 import type { Transport } from '../../src/runtime/k8s/transport.ts';
 import { ownAddress } from '../harness/own-address.ts';
 import { type ServerProcess, startServer } from '../harness/server-process.ts';
 
-const SERVICE_ACCOUNTS: KubeResource = { group: '', version: 'v1', plural: 'serviceaccounts', kind: 'ServiceAccount', namespaced: true };
+const RESTRICTED = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
 
 export interface RegisteredPod {
   readonly name: string;
@@ -39,14 +39,16 @@ export function createPodWorld(transport: Transport, namespace: string): PodWorl
     const port = Number(new URL(server.url).port);
     let restarts = 0;
     const labels = { 'mcpgateway.dev/backend': backend };
-    // Where the controllers run, one of them makes it.
-    await api.apply(SERVICE_ACCOUNTS, { metadata: { name: 'default', namespace } }, { fieldManager: 'test', force: true });
     const { metadata } = await api.create(PODS, {
       metadata: {
         ...{ name, namespace, labels },
         ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${backend}-7d9f5c6b4`, uid: randomUUID(), controller: true }],
       },
-      spec: { containers: [{ name: 'server', image: 'example.com/server:1' }], terminationGracePeriodSeconds: 0 },
+      spec: {
+        containers: [{ name: 'server', image: 'example.com/server:1', securityContext: RESTRICTED }],
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+        terminationGracePeriodSeconds: 0,
+      },
     } as KubeObject);
     const status = (): Promise<KubeObject> =>
       api.patch(
