@@ -1,6 +1,9 @@
-// Which pages of docs/ are generated, and from what.
+// Which files are generated, and from what: pages of docs/, the custom resources in k8s/crds, and parts of the chart.
 
 import { errorsPage } from '../src/core/reasons.ts';
+import { chartFiles } from './chart/chart-files.ts';
+import { crdFiles } from './crd/crds.ts';
+import { resourcesPage } from './resources-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 /** `file` is relative to the repository. */
@@ -9,10 +12,13 @@ export interface GeneratedPage {
   readonly content: string;
 }
 
-/** Every generated page with what it must hold now. */
+/** Every generated file with what it must hold now. */
 export function generatedPages(): readonly GeneratedPage[] {
   return [
     { file: 'docs/config.md', content: settingsPage() },
     { file: 'docs/errors.md', content: errorsPage() },
+    { file: 'docs/resources.md', content: resourcesPage() },
+    ...crdFiles,
+    ...chartFiles,
   ];
 }
