@@ -131,7 +131,8 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
     await workers.started(signal);
 
     let address = settings.listen;
-    const baseUrl = (): string => settings.publicUrl ?? `${settings.tlsCertFile === undefined ? 'http' : 'https'}://${formatAddress(address)}`;
+    const baseUrl = (): string =>
+      settings.publicUrl ?? `${settings.tlsCertFile === undefined ? 'http' : 'https'}://${formatAddress(address)}`;
     const control = await openControl({
       settings,
       home,
