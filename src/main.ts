@@ -2,8 +2,7 @@
 // The command `mcp-gateway`: hands over what the operating system gave this process.
 
 import { fileURLToPath } from 'node:url';
-import { runCli } from './cli/program.ts';
-import { environment } from './config/settings.ts';
+import { environment } from './config/environment.ts';
 
 // Whoever read the output has gone (`… | head`): that ends no gateway, and is no error of a command.
 const outputGone = new AbortController();
@@ -14,8 +13,13 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const argv = process.argv.slice(2);
+// These stay in every pod of a cluster, and do without what the other commands load.
+const inPod = argv[0] === 'run' || argv[0] === 'drain-agent';
+const { runCli } = inPod ? await import('./cli/pod-commands.ts') : await import('./cli/program.ts');
+
 process.exitCode = await runCli({
-  argv: process.argv.slice(2),
+  argv,
   env: environment(),
   self: { node: process.execPath, main: fileURLToPath(import.meta.url) },
   stdout: process.stdout,

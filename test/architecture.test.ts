@@ -76,7 +76,7 @@ describe('source files', () => {
       const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
       return /\bprocess\s*\.\s*env\b|\bprocess\s*\[|=\s*process\s*;|from '(node:)?process'/.test(code);
     });
-    expect(readers.map(({ name }) => name)).toEqual(['config/settings.ts']);
+    expect(readers.map(({ name }) => name)).toEqual(['config/environment.ts']);
   });
 
   it(`have at most ${MAX_LINES} lines`, () => {

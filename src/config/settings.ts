@@ -244,6 +244,12 @@ export const settingsTable = {
     doc: 'Kubernetes: how long a pod that has to go may keep its sessions, in milliseconds (0 to 3,600,000).',
     parse: integer(0, 3_600_000),
   }),
+  drainIdleMs: setting({
+    env: 'MCP_GATEWAY_DRAIN_IDLE_MS',
+    fallback: '30000',
+    doc: 'Kubernetes: a pod that has to go is let go when no call of its sessions has come for so long, in milliseconds (0 to 3,600,000).',
+    parse: integer(0, 3_600_000),
+  }),
   drainTimeoutMs: setting({
     env: 'MCP_GATEWAY_DRAIN_TIMEOUT_MS',
     fallback: '10000',
@@ -265,8 +271,3 @@ export const configFileVariable = 'MCP_GATEWAY_CONFIG';
 
 /** Variables of commands that call a gateway elsewhere; no settings of a gateway. */
 export const clientVariables = ['MCP_GATEWAY_URL', 'MCP_GATEWAY_TOKEN', 'MCP_GATEWAY_TOKEN_FILE', 'MCP_GATEWAY_CLIENT_ID'] as const;
-
-/** The environment of this process: the only place that reads it, so that everything else gets what it needs as an argument. */
-export function environment(): NodeJS.ProcessEnv {
-  return process.env;
-}

@@ -24,7 +24,8 @@ const LONGEST_SWEEP_MS = 30_000;
 export interface BridgeOptions extends Omit<ServerCommand, 'env' | 'cwd'> {
   /** 0 picks a free one. */
   readonly port: number;
-  readonly host: string;
+  /** All addresses of this machine, of both families, when absent. */
+  readonly host?: string;
   /** Where MCP is served, e.g. `/mcp`; `/healthz` is served beside it. */
   readonly path: string;
   /** The server processes' environment and folder; the bridge's own when absent. */

@@ -8,6 +8,7 @@ import type { ImageReference } from '../../config/image-reference.ts';
 import { limited } from '../../core/within.ts';
 import type { ChildrenFile } from './children-file.ts';
 import { type Environment, installerEnvironment } from './environment.ts';
+import { explainInstallFailure } from './install-failure.ts';
 import { installNpm, npmCommand } from './npm-package.ts';
 import { spawnGroup } from './process-group.ts';
 import { installPypi, pypiCommand } from './pypi-package.ts';
@@ -69,7 +70,7 @@ export function createPackageStore(options: {
     try {
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      await (image.kind === 'npm' ? installNpm : installPypi)({ spec, folder, run });
+      await (image.kind === 'npm' ? installNpm : installPypi)({ spec, folder, run: explained(image.kind) });
       await writeFile(marker, `${spec}\n`);
       report('installed');
     } catch (error) {
@@ -77,6 +78,15 @@ export function createPackageStore(options: {
       throw error;
     }
   }
+
+  /** Failures that are known get one line instead of the installer's own words. */
+  const explained =
+    (kind: PackageImage['kind']): RunInstaller =>
+    (command, cwd) =>
+      run(command, cwd).catch((error: Error) => {
+        const line = explainInstallFailure(kind, error.message);
+        throw line === undefined ? error : new Error(line, { cause: error });
+      });
 
   const run: RunInstaller = (command, cwd) => {
     const work = runToEnd(command, cwd);
