@@ -49,17 +49,20 @@ export function helmValues(input: ValuesInput): HelmValues {
   const upstream = written.flatMap((each) => each.upstream);
   const command = `helm upgrade --install mcp-gateway ${CHART} --namespace ${gatewayNamespace} --create-namespace --values ${FILE}`;
   // Helm reads YAML 1.1: `on` and `yes` have to be in quotes there.
-  const document = new Document({
-    issuers: issuers.map(issuerText),
-    ...(url !== undefined && { publicUrl: url }),
-    ...(Object.keys(settings).length > 0 && { settings }),
-    tenants: byName(tenants.map(({ name, spec }) => [name, tenantText(spec)])),
-    backends: byName(written.map(({ backend, spec }) => [backend.name, spec])),
-    ...(upstream.length > 0 && { upstreamSecrets: [...new Set(upstream.map(({ name }) => name))] }),
-    gateway: { replicas },
-    ...(shared && { redis: { secretName: REDIS_SECRET } }),
-    ...(namespace !== 'mcp' && { backendNamespace: { name: namespace } }),
-  }, { version: '1.1' });
+  const document = new Document(
+    {
+      issuers: issuers.map(issuerText),
+      ...(url !== undefined && { publicUrl: url }),
+      ...(Object.keys(settings).length > 0 && { settings }),
+      tenants: byName(tenants.map(({ name, spec }) => [name, tenantText(spec)])),
+      backends: byName(written.map(({ backend, spec }) => [backend.name, spec])),
+      ...(upstream.length > 0 && { upstreamSecrets: [...new Set(upstream.map(({ name }) => name))] }),
+      gateway: { replicas },
+      ...(shared && { redis: { secretName: REDIS_SECRET } }),
+      ...(namespace !== 'mcp' && { backendNamespace: { name: namespace } }),
+    },
+    { version: '1.1' },
+  );
   const secrets = [
     ...neededSecrets(gatewayNamespace, [...(shared ? [{ name: REDIS_SECRET, key: 'url' }] : []), ...upstream]),
     ...neededSecrets(

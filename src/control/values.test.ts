@@ -90,12 +90,19 @@ describe('what is declared', () => {
   });
 
   test('values of variables are nowhere; it is said which Secrets are to be made', () => {
-    const made = make({ backends: [...declared.backends.map(({ name }) => ({ name })), { name: 'new', image, environmentVariables: { A: SECRET } }] });
+    const made = make({
+      backends: [...declared.backends.map(({ name }) => ({ name })), { name: 'new', image, environmentVariables: { A: SECRET } }],
+    });
     expect(JSON.stringify(made)).not.toContain(SECRET);
     expect(made.values).toContain('put TOKEN into the Secret github');
     expect(made.secrets).toEqual([
       { namespace: 'mcp-gateway', name: 'remote', keys: ['REMOTE_TOKEN'], command: expect.any(String) as string },
-      { namespace: 'mcp', name: 'github', keys: ['TOKEN'], command: "kubectl create secret generic github --namespace mcp --from-literal=TOKEN='…'" },
+      {
+        namespace: 'mcp',
+        name: 'github',
+        keys: ['TOKEN'],
+        command: "kubectl create secret generic github --namespace mcp --from-literal=TOKEN='…'",
+      },
       { namespace: 'mcp', name: 'shared', keys: ['other'], command: expect.any(String) as string },
       { namespace: 'mcp', name: 'new', keys: ['A'], command: expect.any(String) as string },
     ]);
@@ -122,7 +129,10 @@ describe('what is given', () => {
   test('stands in place of what is declared', () => {
     const { parsed, notes, command } = make({
       ...{ issuers, replicas: 2 },
-      backends: [{ name: 'jira', image: 'npm:@acme/jira@1.0.0', args: ['on', '0777', '1e3', '~'], access: { tenants: ['sales'] } }, { name: 'github' }],
+      backends: [
+        { name: 'jira', image: 'npm:@acme/jira@1.0.0', args: ['on', '0777', '1e3', '~'], access: { tenants: ['sales'] } },
+        { name: 'github' },
+      ],
       tenants: [{ name: 'engineering' }, { name: 'marketing', limits: { sessions: 3 } }],
     });
     expect(parsed).toMatchObject({
@@ -145,8 +155,21 @@ describe('what is given', () => {
     [{ backends: [{ name: 'none' }] }, 'missing', 'there is no backend none'],
     [{ tenants: [{ name: 'none' }] }, 'missing', 'there is no tenant none'],
     [{ backends: [{ name: 'a', image: 'no good' }] }, 'invalid', 'backends.0.image: must not contain white space'],
-    [{ backends: [{ name: 'a', image }, { name: 'a', image }] }, 'invalid', 'backends.1: a is given twice'],
-    [{ backends: [{ name: 'a', image, environmentVariables: { NODE_OPTIONS: '-r x' } }] }, 'invalid', 'backends.0.environmentVariables.NODE_OPTIONS'],
+    [
+      {
+        backends: [
+          { name: 'a', image },
+          { name: 'a', image },
+        ],
+      },
+      'invalid',
+      'backends.1: a is given twice',
+    ],
+    [
+      { backends: [{ name: 'a', image, environmentVariables: { NODE_OPTIONS: '-r x' } }] },
+      'invalid',
+      'backends.0.environmentVariables.NODE_OPTIONS',
+    ],
     [{ tenants: [{ name: 'a', quotas: [{ requests: 1, per: 'soon' }] }] }, 'invalid', 'tenants.0.quotas.0.per: must be a duration'],
     [{ issuers: [{ issuer: 'http://login.example.com/' }] }, 'invalid', 'issuers.0.issuer: must begin with https://'],
     [{ publicUrl: 'mcp.example.com' }, 'invalid', 'publicUrl: must be a URL'],
