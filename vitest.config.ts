@@ -22,12 +22,25 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
+          exclude: ['test/cluster/**', 'test/kubelet/**'],
           globalSetup: 'test/setup/set-up.ts',
           // Each of these files runs an Envoy and several servers: more at once would measure the machine, not the gateway.
           maxWorkers: 2,
           testTimeout: 60_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      // `npm run test:cluster`: a real Kubernetes API server.
+      {
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          globalSetup: 'test/cluster/set-up.ts',
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -1,8 +1,10 @@
-// Which files are generated, and from what.
+// Which files are generated, and from what: pages of docs/, the custom resources in k8s/crds, parts of the chart, and what stands beside other gateways.
 
 import { errorsPage } from '../src/core/reasons.ts';
-import { envoyGatewayPolicies } from './beside/envoy-gateway.ts';
-import { plainEnvoy, plainEnvoySecrets } from './beside/plain-envoy.ts';
+import { besideFiles } from './beside/beside-files.ts';
+import { chartFiles } from './chart/chart-files.ts';
+import { crdFiles } from './crd/crds.ts';
+import { resourcesPage } from './resources-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 /** `file` is relative to the repository. */
@@ -11,13 +13,14 @@ export interface GeneratedPage {
   readonly content: string;
 }
 
-/** Every generated page with what it must hold now. */
+/** Every generated file with what it must hold now. */
 export function generatedPages(): readonly GeneratedPage[] {
   return [
     { file: 'docs/config.md', content: settingsPage() },
     { file: 'docs/errors.md', content: errorsPage() },
-    { file: 'k8s/beside/envoy-gateway/policies.yaml', content: envoyGatewayPolicies() },
-    { file: 'k8s/beside/envoy/envoy.yaml', content: plainEnvoy() },
-    ...plainEnvoySecrets().map(({ name, text }) => ({ file: `k8s/beside/envoy/${name}`, content: text })),
+    { file: 'docs/resources.md', content: resourcesPage() },
+    ...crdFiles,
+    ...chartFiles,
+    ...besideFiles(),
   ];
 }

@@ -22,6 +22,8 @@ const view = (image: string): BackendView => ({
   path: '/mcp',
   healthCheck: null,
   scaling: { startTimeout: '45s' },
+  resources: null,
+  storage: null,
   trustToolHints: false,
   upstreamAuth: null,
   createdAt: null,

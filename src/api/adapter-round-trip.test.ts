@@ -33,6 +33,8 @@ const common = {
   access: fc.option(access),
   trustToolHints: fc.boolean(),
 };
+const growth = { max: fc.constant(9), requestsPerReplica: fc.constantFrom(1, 20) };
+const amounts = fc.record({ cpu: fc.constantFrom(1, '1500m', '2'), memory: fc.constant('1Gi') }, ANY);
 const remote = fc.record(
   {
     image: fc.constantFrom(
@@ -70,6 +72,9 @@ const here = fc.record(
     replicaCount: fc.integer({ min: 0, max: 5 }),
     requiredRoles: words,
     ...common,
+    scaling: fc.oneof(common.scaling, fc.record({ toZeroAfter: duration, ...growth }, { requiredKeys: ['max', 'requestsPerReplica'] })),
+    resources: fc.option(fc.oneof(fc.record({ requests: amounts }), fc.record({ limits: amounts }))),
+    storage: fc.option(fc.record({ size: fc.constant('5Gi'), path: fc.constant('/graph'), storageClass: word }, ANY)),
   },
   { requiredKeys: ['image'] },
 );

@@ -19,6 +19,7 @@ export const instance = z.object({
 const toolRules = z.object({ allow: z.array(z.string()), deny: z.array(z.string()) });
 
 export const health = z.enum(['healthy', 'degraded', 'starting', 'unhealthy', 'stopped']);
+const amounts = z.object({ cpu: z.string().optional(), memory: z.string().optional() });
 const replicas = z.object({ desired: count, ready: count, updated: count });
 
 export const adapter = z
@@ -56,7 +57,15 @@ export const adapter = z
       })
       .nullable(),
     sessionRules: z.object({ recovery: z.enum(['reinitialize', 'fail']), idleTimeout: z.string(), maxAge: z.string() }),
-    scaling: z.object({ toZeroAfter: z.string().optional(), startTimeout: z.string() }),
+    scaling: z.object({
+      toZeroAfter: z.string().optional(),
+      startTimeout: z.string(),
+      max: count.optional(),
+      sessionsPerReplica: count.optional(),
+      requestsPerReplica: count.optional(),
+    }),
+    resources: z.object({ requests: amounts.optional(), limits: amounts.optional() }).nullable(),
+    storage: z.object({ size: z.string(), path: z.string(), storageClass: z.string().optional() }).nullable(),
     args: z.array(z.string()),
     env: z.array(z.object({ name: z.string(), from: z.enum(['value', 'secret']) })),
     trustToolHints: z.boolean(),

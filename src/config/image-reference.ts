@@ -9,8 +9,10 @@ export type ImageReference =
   | { readonly kind: 'exec'; readonly text: string; readonly path: string }
   | { readonly kind: 'oci'; readonly text: string };
 
-const OCI = /^[a-z0-9][a-z0-9._-]*(:\d+)?(\/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$/;
-const PROGRAM = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+/** A container image. */
+export const OCI = /^[a-z0-9][a-z0-9._-]*(:\d+)?(\/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$/;
+/** A program of a package, after `#`. */
+export const PROGRAM = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 /** Git and tarball specs contain a `#` of their own (`github:user/repo#v1`): there the program is named after a second one. */
 const HAS_OWN_FRAGMENT = /^(?!file:)[a-z+]+:/;
 

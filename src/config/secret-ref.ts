@@ -9,7 +9,9 @@ const secretPart = z
   .regex(/^[A-Za-z0-9_]([A-Za-z0-9._-]*)$/, 'must contain only letters, digits, "-", "_" and "." and not begin with "." or "-"');
 
 /** `<home>/secrets/<name>/<key>`, or a key of a Kubernetes Secret. */
-export const secretKeyRef = z.strictObject({ name: secretPart, key: secretPart });
+export const secretKeyRef = z
+  .strictObject({ name: secretPart.describe('The name of the Secret.'), key: secretPart.describe('The key in it.') })
+  .describe('A key of a Secret; locally the file <home>/secrets/<name>/<key>.');
 
 export const variableName = z
   .string()

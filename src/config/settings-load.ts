@@ -4,7 +4,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
-import { clientVariables, configFileVariable, type Setting, type SettingName, type Settings, settingsTable } from './settings.ts';
+import type { Setting } from './setting.ts';
+import { clientVariables, configFileVariable, type SettingName, type Settings, settingsTable } from './settings.ts';
 import { formatAddress, isLoopback, type ParseContext } from './settings-parsers.ts';
 
 const MAX_CONFIG_BYTES = 1024 * 1024;

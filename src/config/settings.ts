@@ -1,6 +1,8 @@
 // Every process setting in one table: its key in gateway.yaml, environment variable, flag, default, parser and what it is for.
 
+import { edgeSettings } from './edge-settings.ts';
 import { type IssuerSpec, issuersSetting } from './issuer-spec.ts';
+import { optional, type Setting, setting } from './setting.ts';
 import {
   allowEntry,
   allowedImage,
@@ -12,31 +14,11 @@ import {
   namespaceName,
   oneOf,
   origin,
-  type Parser,
   path,
   program,
   redisUrl,
   text,
 } from './settings-parsers.ts';
-
-/** One row of the table. The key of the row is the key in gateway.yaml; units stand in it. */
-export interface Setting<Value> {
-  readonly env: string;
-  /** The option of `mcp-gateway up`, when there is one. */
-  readonly flag?: `--${string}`;
-  /** What the flag's value looks like in `--help`. */
-  readonly placeholder?: string;
-  /** As a user would write it; `<home>` and `<cache>` at its beginning stand for those folders. */
-  readonly fallback: string | undefined;
-  /** One sentence for the docs page and `--help`. */
-  readonly doc: string;
-  /** May hold a password: never printed. */
-  readonly secret?: true;
-  readonly parse: Parser<Value>;
-}
-
-const setting = <Value>(row: Setting<Value> & { readonly fallback: string }): Setting<Value> => row;
-const optional = <Value>(row: Omit<Setting<Value>, 'fallback'>): Setting<Value | undefined> => ({ ...row, fallback: undefined });
 
 /** In the order of the docs page. `home` stands before the rows whose default lies in it. */
 export const settingsTable = {
@@ -198,36 +180,7 @@ export const settingsTable = {
     doc: 'The private key of `tlsCertFile`, in PEM.',
     parse: path,
   }),
-  edgePolicyListen: optional({
-    env: 'MCP_GATEWAY_EDGE_POLICY_LISTEN',
-    doc: 'Where an Envoy that is not ours asks the sidecar by gRPC, with mutual TLS, such as `0.0.0.0:8084` (docs/beside.md). Needs all settings that begin with `edge`, and one worker. On Kubernetes the pod then has no Envoy of its own.',
-    parse: listenAddress,
-  }),
-  edgeRecoveryListen: optional({
-    env: 'MCP_GATEWAY_EDGE_RECOVERY_LISTEN',
-    doc: 'Where that Envoy sends requests whose instance has failed, with mutual TLS, such as `0.0.0.0:8085`.',
-    parse: listenAddress,
-  }),
-  edgeCertFile: optional({
-    env: 'MCP_GATEWAY_EDGE_CERT_FILE',
-    doc: 'The certificate chain that both of these show, in PEM. It, its key and the CA are read again when they change.',
-    parse: path,
-  }),
-  edgeKeyFile: optional({
-    env: 'MCP_GATEWAY_EDGE_KEY_FILE',
-    doc: 'The private key of `edgeCertFile`, in PEM.',
-    parse: path,
-  }),
-  edgeCaFile: optional({
-    env: 'MCP_GATEWAY_EDGE_CA_FILE',
-    doc: 'The CA whose client certificates are accepted there, in PEM. It must sign for nobody but these Envoys.',
-    parse: path,
-  }),
-  edgeSecretFile: optional({
-    env: 'MCP_GATEWAY_EDGE_SECRET_FILE',
-    doc: 'What that Envoy puts into `x-mcp-edge` after it has removed the internal headers of its clients: a text of at least 32 characters; several lines while it is being changed.',
-    parse: path,
-  }),
+  ...edgeSettings,
   namespace: setting({
     env: 'MCP_GATEWAY_NAMESPACE',
     fallback: 'mcp',
@@ -272,6 +225,12 @@ export const settingsTable = {
     env: 'MCP_GATEWAY_DRAIN_GRACE_MS',
     fallback: '600000',
     doc: 'Kubernetes: how long a pod that has to go may keep its sessions, in milliseconds (0 to 3,600,000).',
+    parse: integer(0, 3_600_000),
+  }),
+  drainIdleMs: setting({
+    env: 'MCP_GATEWAY_DRAIN_IDLE_MS',
+    fallback: '30000',
+    doc: 'Kubernetes: a pod that has to go is let go when no call of its sessions has come for so long, in milliseconds (0 to 3,600,000).',
     parse: integer(0, 3_600_000),
   }),
   drainTimeoutMs: setting({

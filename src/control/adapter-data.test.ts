@@ -48,7 +48,9 @@ test('every field has its place in the resource', () => {
     ...{ transport: 'stdio', port: 9000, path: '/x', affinity: 'session', healthCheck: { type: 'mcp' } },
     ...{
       sessionRules: { maxAge: '1d' },
-      scaling: { toZeroAfter: '5m' },
+      scaling: { toZeroAfter: '5m', max: 5, requestsPerReplica: 20 },
+      resources: { limits: { memory: '1Gi' } },
+      storage: { size: '5Gi' },
       trustToolHints: true,
       description: 'x',
       useWorkloadIdentity: false,
@@ -57,7 +59,8 @@ test('every field has its place in the resource', () => {
   expect(spec(body)).toEqual({
     ...{ image: 'npm:a@1.0.0', replicas: 3, access: { tenants: ['red'], roles: ['dev'] }, args: ['--x'] },
     ...{ transport: 'stdio', port: 9000, path: '/x', affinity: 'session', healthCheck: { type: 'mcp' } },
-    ...{ sessions: { maxAge: '1d' }, scaling: { toZeroAfter: '5m' }, trustToolHints: true },
+    ...{ sessions: { maxAge: '1d' }, scaling: { toZeroAfter: '5m', max: 5, requestsPerReplica: 20 } },
+    ...{ resources: { limits: { memory: '1Gi' } }, storage: { size: '5Gi' }, trustToolHints: true },
   });
 });
 
@@ -66,7 +69,7 @@ test('a server that runs elsewhere has nothing of what runs here', () => {
 });
 
 test('null is nothing', () => {
-  const body = { image: URL_, description: null, healthCheck: null, access: null, upstreamAuth: null };
+  const body = { image: URL_, description: null, healthCheck: null, access: null, upstreamAuth: null, resources: null, storage: null };
   expect(spec(body)).toEqual({ url: URL_ });
 });
 

@@ -25,8 +25,8 @@ const READ_ONLY: ReadonlySet<string> = new Set([
 const REFUSED_VARIABLE =
   /^(NODE_(?!ENV$).*|PYTHON.*|PERL.*|RUBY.*|JAVA_TOOL_OPTIONS|_?J(AVA|DK_JAVA)_OPTIONS|CLASSPATH|DOTNET_.*|CORECLR_.*|LUA_.*|GLIBC_.*|COVERAGE_.*|OPENSSL_.*|SSL.*|.*_CA_BUNDLE|XDG_.*|TE?MP(DIR)?|(PUPPETEER|PLAYWRIGHT)_.*|BROWSER|EDITOR|VISUAL|PAGER|BASH_ENV|ENV|IFS|SHELL|HOME|GCONV_PATH|NPM_CONFIG_.*|PIP_.*|UV_.*|VIRTUAL_ENV|GIT_.*|(HTTPS?|ALL)_PROXY)$/i;
 
-const { args, port, path, transport, affinity, healthCheck, sessions, scaling, access, trustToolHints, upstreamAuth, replicas } =
-  backendFields.shape;
+const { args, port, path, transport, affinity, healthCheck, sessions, scaling, resources, storage, access } = backendFields.shape;
+const { trustToolHints, upstreamAuth, replicas } = backendFields.shape;
 
 /** Without the name, which stands in the path of a change. */
 const fields = {
@@ -50,6 +50,8 @@ const fields = {
   healthCheck: healthCheck.nullish(),
   sessionRules: sessions.optional(),
   scaling: scaling.optional(),
+  resources: resources.nullish(),
+  storage: storage.nullish(),
   access: access.nullish(),
   trustToolHints: trustToolHints.optional(),
   upstreamAuth: upstreamAuth.nullish(),
@@ -114,6 +116,8 @@ export function specOf(data: AdapterData, present: ResourceDocument | undefined)
     healthCheck: data.healthCheck ?? undefined,
     sessions: data.sessionRules,
     scaling: data.scaling,
+    resources: data.resources ?? undefined,
+    storage: data.storage ?? undefined,
     access: rules,
     trustToolHints: data.trustToolHints,
     upstreamAuth: data.upstreamAuth ?? undefined,

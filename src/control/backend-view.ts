@@ -38,7 +38,12 @@ export interface BackendView {
   readonly access: BackendResource['spec']['access'] | null;
   /** Durations as in resources. */
   readonly sessionRules: { readonly recovery: string; readonly idleTimeout: string; readonly maxAge: string };
-  readonly scaling: { readonly toZeroAfter?: string; readonly startTimeout: string };
+  readonly scaling: Omit<BackendResource['spec']['scaling'], 'toZeroAfter' | 'startTimeout'> & {
+    readonly toZeroAfter?: string;
+    readonly startTimeout: string;
+  };
+  readonly resources: BackendResource['spec']['resources'] | null;
+  readonly storage: BackendResource['spec']['storage'] | null;
   readonly args: readonly string[];
   /** Names only: what they are set to is never shown. */
   readonly env: readonly { readonly name: string; readonly from: 'value' | 'secret' }[];
@@ -86,6 +91,7 @@ export interface ViewSources {
 export function viewOf(resource: BackendResource, { known, counts, registered, baseUrl }: ViewSources): BackendView {
   const { name, spec } = resource;
   const { affinity, transport, port, path, healthCheck, access, sessions, scaling, args, env, trustToolHints, upstreamAuth } = spec;
+  const { toZeroAfter, startTimeout, ...growth } = scaling;
   const annotations = registered?.document.metadata.annotations;
   return {
     name,
@@ -108,9 +114,12 @@ export function viewOf(resource: BackendResource, { known, counts, registered, b
       maxAge: formatDuration(sessions.maxAge),
     },
     scaling: {
-      ...(scaling.toZeroAfter === undefined ? {} : { toZeroAfter: formatDuration(scaling.toZeroAfter) }),
-      startTimeout: formatDuration(scaling.startTimeout),
+      ...growth,
+      ...(toZeroAfter === undefined ? {} : { toZeroAfter: formatDuration(toZeroAfter) }),
+      startTimeout: formatDuration(startTimeout),
     },
+    resources: spec.resources ?? null,
+    storage: spec.storage ?? null,
     args,
     env: env.map((variable) => ({ name: variable.name, from: variable.valueFrom === undefined ? 'value' : 'secret' })),
     trustToolHints,

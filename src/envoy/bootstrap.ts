@@ -97,6 +97,15 @@ export function renderBootstrap(options: BootstrapOptions): string {
   return JSON.stringify(bootstrap, null, 2);
 }
 
+/**
+ * Routes of requests that are decided: they are chosen by what no client can set. A server elsewhere gets its own name as Host, and Envoy looks
+ * for the route by that.
+ */
+function decidedRoutes(host: object): object[] {
+  const { routes } = host as { routes: { match: { dynamic_metadata?: unknown } }[] };
+  return routes.filter(({ match }) => match.dynamic_metadata !== undefined);
+}
+
 /** A page that rebinds its own name to this machine cannot choose the Host that it sends: it gets nothing, not even health. */
 function serveOnly(hosts: readonly string[], routes: { virtual_hosts: object[] }): void {
   const [served] = routes.virtual_hosts;
@@ -108,6 +117,7 @@ function serveOnly(hosts: readonly string[], routes: { virtual_hosts: object[] }
       name: 'other-hosts',
       domains: ['*'],
       routes: [
+        ...decidedRoutes(served ?? {}),
         {
           name: 'host-not-allowed',
           match: { prefix: '/' },

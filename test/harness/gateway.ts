@@ -135,7 +135,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     pids: () => descendantsOf(child.pid as number),
     sidecarPids: () =>
       descendantsOf(child.pid as number)
-        .filter(({ command }) => /main\.js sidecar/.test(command))
+        .filter(({ command }) => /main\.js worker/.test(command))
         .map(({ pid }) => pid),
     envoyPid() {
       const envoy = descendantsOf(child.pid as number).find(({ command }) => /(^|\/)envoy /.test(command));

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { openSession, post } from '../harness/mcp-http.ts';
+import { ownAddress } from '../harness/own-address.ts';
 import { backend } from '../harness/resource.ts';
 import { type ServerProcess, startServer } from '../harness/server-process.ts';
 import { waitFor } from '../harness/wait-for.ts';
@@ -20,6 +21,8 @@ const INITIALIZE = {
 };
 
 let upstream: ServerProcess;
+/** Elsewhere: not on a loopback name, which is the gateway's own, too. */
+let elsewhere: ServerProcess;
 let gateway: Gateway;
 const relays: Server[] = [];
 
@@ -40,11 +43,13 @@ async function tlsRelay(host: string): Promise<number> {
 
 beforeAll(async () => {
   upstream = await startServer('counter-server');
+  elsewhere = await startServer('counter-server', { HOST: ownAddress() });
   const [good, bad] = [await tlsRelay('localhost'), await tlsRelay('elsewhere')];
   gateway = await startGateway({
     env: { SSL_CERT_FILE: fixture('ca.pem'), NODE_EXTRA_CA_CERTS: fixture('ca.pem') },
     resources: [
       backend('plain', { url: upstream.url }),
+      backend('elsewhere', { url: elsewhere.url }),
       backend('secure', { url: `https://localhost:${good}/mcp` }),
       backend('impostor', { url: `https://localhost:${bad}/mcp`, scaling: { startTimeout: '1s' } }),
     ],
@@ -53,16 +58,17 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await gateway?.stop();
-  await upstream?.stop();
+  await Promise.all([upstream?.stop(), elsewhere?.stop()]);
   for (const relay of relays) relay.close();
 });
 
-describe.each(['plain', 'secure'])('%s', (name) => {
+describe.each(['plain', 'elsewhere', 'secure'] as const)('%s', (name) => {
   test('a session works, and the server sees the Host of its own URL and no secret', { timeout: 60_000 }, async () => {
     const session = await openSession(gateway.backendUrl(name), { headers: { authorization: 'Bearer secret', cookie: 'a=b' } });
     await session.call('put', { value: name });
     const { headers } = (await session.call('whoami')) as unknown as { headers: Record<string, string> };
-    expect(headers['host']).toMatch(name === 'plain' ? /^(127\.0\.0\.1|localhost):\d+$/ : /^localhost:\d+$/);
+    const hosts = { plain: /^(127\.0\.0\.1|localhost):\d+$/, elsewhere: new RegExp(`^${ownAddress()}:\\d+$`), secure: /^localhost:\d+$/ };
+    expect(headers['host']).toMatch(hosts[name]);
     expect(headers['host']).not.toBe(new URL(gateway.url).host);
     expect([headers['authorization'], headers['cookie']]).toEqual([undefined, undefined]);
     expect(await session.call('get')).toMatchObject({ value: name });
@@ -71,7 +77,7 @@ describe.each(['plain', 'secure'])('%s', (name) => {
   test('sessions that the server has forgotten are opened again', { timeout: 60_000 }, async () => {
     const session = await openSession(gateway.backendUrl(name));
     await session.call('put', { value: 'old' });
-    process.kill(upstream.pid, 'SIGUSR2');
+    process.kill((name === 'elsewhere' ? elsewhere : upstream).pid, 'SIGUSR2');
     await waitFor('the server to forget', async () => (await session.call('get'))['value'] === null);
     expect((await session.call('whoami')).calls).toBeGreaterThan(0);
   });

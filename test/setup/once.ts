@@ -1,27 +1,37 @@
 // Lets one process at a time do an expensive piece of set-up, and tells the others when it is done.
 
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 200;
 const LONGEST_WAIT_MS = 600_000;
-/** The holder was killed: nothing of ours takes longer. */
+/** The holder was killed: it would have touched its mark. */
 const ABANDONED_AFTER_MS = 300_000;
+const TOUCH_MS = 30_000;
+
+export interface OnceOptions {
+  readonly lock: string;
+  readonly isDone: () => boolean;
+  readonly work: () => Promise<void>;
+  readonly longestWaitMs?: number;
+}
 
 /**
  * Runs `work` unless `isDone` says that it is not needed (any more), with the folder `lock` as the mark of who is at it.
  *
- * @throws Error after 10 minutes of waiting for another process
+ * @throws Error after 10 minutes (or `longestWaitMs`) of waiting for another process
  */
-export async function once({ lock, isDone, work }: { lock: string; isDone: () => boolean; work: () => Promise<void> }): Promise<void> {
-  const giveUpAt = Date.now() + LONGEST_WAIT_MS;
+export async function once({ lock, isDone, work, longestWaitMs = LONGEST_WAIT_MS }: OnceOptions): Promise<void> {
+  const giveUpAt = Date.now() + longestWaitMs;
   while (!isDone()) {
     if (await take(lock)) {
+      const touch = setInterval(() => void utimes(lock, new Date(), new Date()).catch(() => {}), TOUCH_MS);
       try {
         if (!isDone()) await work();
         return;
       } finally {
+        clearInterval(touch);
         await rm(lock, { recursive: true, force: true });
       }
     }

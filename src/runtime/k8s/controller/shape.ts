@@ -1,0 +1,146 @@
+// Makes the objects of one backend what they should be: asks whose they are, writes what differs, removes what is no longer wanted.
+
+import type { BackendResource } from '../../../config/resources.ts';
+import { type KubeObject, type KubeResource, keyOf } from '../objects.ts';
+import { KubeError } from '../transport.ts';
+import type { ClusterView } from './cluster-view.ts';
+import { DEPLOYMENTS, OWNED_KINDS, STATEFUL_SETS, type Wanted } from './kinds.ts';
+import type { Workload } from './observed.ts';
+import { controllerOf, type Found, type OwnedObjects, type Owner } from './owned-objects.ts';
+import type { DeletionCosts } from './pod-deletion-cost.ts';
+import { keepClaims } from './storage.ts';
+import type { Trouble } from './trouble.ts';
+import { GOVERNING_SUFFIX, objectsOf, type WorkloadOptions } from './workload.ts';
+
+/** Nobody tells when a foreign object is gone, or a quota larger. */
+const LOOK_AGAIN_MS = 30_000;
+/** Objects that are being deleted: a watch tells when they are gone; this is for the case that it does not. */
+const LEAVING_MS = 5_000;
+
+export interface Shaped {
+  readonly workload: Workload | undefined;
+  readonly former: Workload | undefined;
+  readonly problem: Trouble | undefined;
+  readonly againMs: number | undefined;
+}
+
+export interface ShapeOptions {
+  readonly view: Pick<ClusterView, 'owned' | 'pods'>;
+  readonly objects: OwnedObjects;
+  readonly costs: DeletionCosts;
+  readonly workload: WorkloadOptions;
+}
+
+export interface ShapeRequest {
+  readonly resource: BackendResource;
+  readonly owner: Owner;
+  readonly replicas: number;
+  readonly restart: string | undefined;
+}
+
+export interface Shaper {
+  /** What the cluster refuses is in `problem`; rejects with what may be otherwise in a moment. */
+  shape(request: ShapeRequest, signal: AbortSignal): Promise<Shaped>;
+  /** The workloads of a backend whose declaration makes no sense: they are left as they are. */
+  asTheyAre(owner: Owner): Pick<Shaped, 'workload' | 'former'>;
+}
+
+export function createShaper({ view, objects, costs, workload: options }: ShapeOptions): Shaper {
+  const keyFor = (name: string): string => `${options.namespace}/${name}`;
+
+  /** Whatever this very backend owns. */
+  const ownedBy = ({ name, uid }: Owner): { kind: KubeResource; object: KubeObject }[] =>
+    OWNED_KINDS.flatMap((kind) =>
+      [name, name + GOVERNING_SUFFIX].flatMap((each) => {
+        const object = view.owned(kind, keyFor(each));
+        return object && controllerOf(object)?.uid === uid ? [{ kind, object }] : [];
+      }),
+    );
+
+  const write = async (wanted: readonly Wanted[], found: readonly Found[], { owner, replicas }: ShapeRequest, signal: AbortSignal) => {
+    let workload: Workload | undefined;
+    let kept: Trouble | undefined;
+    for (const [at, each] of wanted.entries()) {
+      const seen = found[at]?.object;
+      const claims = each.kind === STATEFUL_SETS && seen ? keepClaims(each.object, seen) : undefined;
+      kept ??= claims?.trouble;
+      const isWorkload = each.kind === DEPLOYMENTS || each.kind === STATEFUL_SETS;
+      if (isWorkload && replicas < ((seen as Workload | undefined)?.spec?.replicas ?? 0)) {
+        await costs.update(view.pods(owner.name), signal, { urgent: true });
+      }
+      const result = await objects.put(claims ? { kind: each.kind, object: claims.object } : each, seen, signal);
+      if (!result) throw new Error(`${each.kind.kind} ${each.object.metadata.name} has been made by somebody else just now`);
+      if (isWorkload) workload = result;
+    }
+    return { workload, kept };
+  };
+
+  /** What serves is removed last: when what replaces it is ready. */
+  const removeRest = async (
+    wanted: readonly Wanted[],
+    { owner, replicas }: ShapeRequest,
+    workload: Workload | undefined,
+    signal: AbortSignal,
+  ) => {
+    const ids = new Set(wanted.map(({ kind, object }) => `${kind.plural}/${keyOf(object)}`));
+    const rest = ownedBy(owner).filter(({ kind, object }) => !ids.has(`${kind.plural}/${keyOf(object)}`));
+    const replaced = workload === undefined || replicas === 0 || isServing(workload, replicas);
+    let former: Workload | undefined;
+    for (const { kind, object } of rest) {
+      const serves = kind === DEPLOYMENTS || kind === STATEFUL_SETS || object.metadata.name !== owner.name;
+      if (serves && !replaced) {
+        if (object.metadata.name === owner.name) former = object;
+        continue;
+      }
+      if (object.metadata.deletionTimestamp === undefined) await objects.remove(kind, object, signal);
+    }
+    return former;
+  };
+
+  const asTheyAre: Shaper['asTheyAre'] = (owner) => {
+    const workloads = ownedBy(owner).filter(({ kind }) => kind === DEPLOYMENTS || kind === STATEFUL_SETS);
+    return { workload: workloads[0]?.object, former: workloads[1]?.object };
+  };
+
+  return {
+    asTheyAre,
+    async shape(request, signal) {
+      const { resource, owner, replicas, restart } = request;
+      const wanted = objectsOf(resource, { uid: owner.uid, replicas, restart }, options);
+      try {
+        const found = await Promise.all(wanted.map((each) => objects.find(each, owner, signal)));
+        const foreign = found.findIndex(({ state }) => state === 'foreign');
+        if (foreign >= 0) return { ...asTheyAre(owner), problem: nameTaken(wanted[foreign]), againMs: LOOK_AGAIN_MS };
+        if (found.some(({ state }) => state === 'leaving')) return { ...asTheyAre(owner), problem: undefined, againMs: LEAVING_MS };
+        const { workload, kept } = await write(wanted, found, request, signal);
+        const former = await removeRest(wanted, request, workload, signal);
+        return { workload, former, problem: kept, againMs: undefined };
+      } catch (error) {
+        const problem = refusal(error);
+        if (!problem) throw error;
+        return { ...asTheyAre(owner), problem, againMs: LOOK_AGAIN_MS };
+      }
+    },
+  };
+}
+
+function isServing({ metadata, status }: Workload, replicas: number): boolean {
+  const { observedGeneration = 0, readyReplicas = 0 } = status ?? {};
+  return observedGeneration >= (metadata.generation ?? 0) && readyReplicas >= replicas;
+}
+
+function nameTaken(wanted: Wanted | undefined): Trouble {
+  const { kind, object } = wanted ?? {};
+  const what = `${kind?.kind} ${object?.metadata.name} in namespace ${object?.metadata.namespace}`;
+  return { reason: 'NameTaken', message: `${what} exists and was not made for this backend: remove it, or give the backend another name` };
+}
+
+/** What will be refused again until somebody changes something. */
+function refusal(error: unknown): Trouble | undefined {
+  if (!(error instanceof KubeError)) return undefined;
+  if (error.code === 422) return { reason: 'InvalidSpec', message: `the cluster does not take it: ${error.message}` };
+  if (error.code !== 403) return undefined;
+  return error.message.includes('exceeded quota')
+    ? { reason: 'QuotaExceeded', message: `the namespace's quota is used up: ${error.message}` }
+    : { reason: 'Forbidden', message: `the cluster forbids it: ${error.message}` };
+}

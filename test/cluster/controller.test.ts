@@ -1,0 +1,258 @@
+// The controller against a real API server and controller manager: what it makes, what it leaves alone, and what it does not write.
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { KubeApi } from '../../src/runtime/k8s/api.ts';
+import {
+  DEPLOYMENTS,
+  DISRUPTION_BUDGETS,
+  EVENTS,
+  NETWORK_POLICIES,
+  OWNED_KINDS,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+  STATEFUL_SETS,
+} from '../../src/runtime/k8s/controller/kinds.ts';
+import { type KubeObject, MCP_BACKENDS, MCP_TENANTS, PODS } from '../../src/runtime/k8s/objects.ts';
+import { waitFor } from '../harness/wait-for.ts';
+import { createWorld, quiet, type Seen, type World } from './controller-world.ts';
+
+const image = 'ghcr.io/acme/server:1.0';
+let world: World;
+
+beforeAll(async () => {
+  world = await createWorld(process.env['D_KUBECONFIG'] ?? '');
+});
+afterEach(() => world?.closeControllers());
+afterAll(() => world?.close());
+
+/** Resource versions of everything that the controller may write. */
+async function versions(): Promise<Record<string, string | undefined>> {
+  const found: Record<string, string | undefined> = {};
+  for (const kind of [...OWNED_KINDS, MCP_BACKENDS, MCP_TENANTS]) {
+    for (const { metadata } of await world.list(kind)) found[`${kind.plural}/${metadata.name}`] = metadata.resourceVersion;
+  }
+  return found;
+}
+
+const templateOf = (workload: Seen | undefined): unknown => JSON.stringify(workload?.['spec'].template);
+
+describe('what a backend consists of', () => {
+  it('is made, accepted by restricted pod security, and reported', async () => {
+    world.controller('first');
+    await world.declare('github', {
+      image,
+      replicas: 2,
+      args: ['--port', '$(PORT)', 'a$(HOME)b'],
+      env: [
+        { name: 'EMPTY', value: '' },
+        { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'github', key: 'token' } } },
+      ],
+      resources: { requests: { cpu: '1000m', memory: '1024Mi' }, limits: { memory: '2Gi' } },
+    });
+    await waitFor('two pods', async () => (await world.list(PODS)).length === 2);
+    for (const kind of [DEPLOYMENTS, SERVICES, SERVICE_ACCOUNTS, NETWORK_POLICIES, DISRUPTION_BUDGETS]) {
+      const object = await world.get(kind, 'github');
+      expect(object?.metadata.labels, kind.kind).toMatchObject({ 'app.kubernetes.io/managed-by': 'mcp-gateway' });
+      expect(object?.metadata.ownerReferences, kind.kind).toMatchObject([{ kind: 'MCPBackend', name: 'github', controller: true }]);
+    }
+    await world.makeReady('github');
+    await waitFor('Ready', async () => (await world.condition('github', 'Ready'))?.status === 'True');
+    const status = (await world.get(MCP_BACKENDS, 'github'))?.['status'];
+    expect(status).toMatchObject({ replicas: 2, readyReplicas: 2, updatedReplicas: 2, message: '', observedGeneration: 1 });
+    expect(await world.condition('github', 'Progressing')).toMatchObject({ status: 'False', reason: 'Complete' });
+    expect(await world.condition('github', 'Degraded')).toMatchObject({ status: 'False' });
+    const events = await waitFor('an event', async () => {
+      const all = (await world.list(EVENTS)).filter(({ regarding }) => regarding.kind === 'MCPBackend');
+      return all.length > 0 && all;
+    });
+    expect(events).toMatchObject([{ reason: 'Serving', type: 'Normal', regarding: { name: 'github' } }]);
+  });
+
+  it('is not written again when nothing has changed', async () => {
+    await quiet(world);
+    const before = await versions();
+    world.writes.length = 0;
+    const controller = world.controller('second');
+    await controller.synced;
+    await waitFor('a leader', controller.isLeader);
+    for (let round = 0; round < 5; round += 1) {
+      controller.look('github');
+      await quiet(world, 300);
+    }
+    expect(world.work()).toEqual([]);
+    expect(await versions()).toEqual(before);
+  });
+
+  it('keeps its pods when only policy changes', async () => {
+    world.controller('third');
+    const before = await world.get(DEPLOYMENTS, 'github');
+    const spec = (await world.get(MCP_BACKENDS, 'github'))?.['spec'];
+    const access = { tenants: ['engineering'] };
+    await world.declare('github', { ...spec, access, sessions: { idleTimeout: '5m', maxAge: '1d' }, scaling: { startTimeout: '60s' } });
+    await waitFor('observed', async () => (await world.get(MCP_BACKENDS, 'github'))?.['status'].observedGeneration === 2);
+    expect((await world.get(DEPLOYMENTS, 'github'))?.metadata.generation).toBe(before?.metadata.generation);
+    await world.declare('github', { ...spec, image: 'ghcr.io/acme/server:2.0' });
+    await waitFor('rolled', async () => templateOf(await world.get(DEPLOYMENTS, 'github')) !== templateOf(before));
+  });
+
+  it('is mended when somebody changes it, and loses what is no longer wanted', async () => {
+    world.controller('fourth');
+    const manager = { fieldManager: 'somebody', force: true };
+    const metadata = { name: 'github', namespace: world.namespace };
+    await world.api.apply(
+      SERVICES,
+      { metadata, spec: { ports: [{ name: 'mcp', port: 8000, targetPort: 'other', protocol: 'TCP' }] } },
+      manager,
+    );
+    await waitFor('mended', async () => (await world.get(SERVICES, 'github'))?.['spec'].ports[0].targetPort === 'mcp');
+    await world.api.delete(NETWORK_POLICIES, 'github', world.namespace);
+    await waitFor('made again', () => world.get(NETWORK_POLICIES, 'github'));
+    await world.declare('github', { image, replicas: 1 });
+    await waitFor('no budget', async () => !(await world.get(DISRUPTION_BUDGETS, 'github')));
+    const server = (await world.get(DEPLOYMENTS, 'github'))?.['spec'].template.spec.containers[0];
+    expect(server.env).toEqual([{ name: 'PORT', value: '8000' }]);
+  });
+
+  it('goes with the backend', async () => {
+    world.controller('fifth');
+    await world.api.delete(MCP_BACKENDS, 'github', world.namespace);
+    await waitFor('nothing left', async () => {
+      const left = await Promise.all([...OWNED_KINDS, PODS].map((kind) => world.list(kind)));
+      return left.flat().every(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] !== 'github');
+    });
+  });
+
+  it('is made anew for a backend of the same name', async () => {
+    world.controller('sixth');
+    const first = await world.declare('again', { image });
+    await waitFor('made', () => world.get(DEPLOYMENTS, 'again'));
+    await world.api.delete(MCP_BACKENDS, 'again', world.namespace);
+    const second = await world.declare('again', { image });
+    expect(second.metadata.uid).not.toBe(first.metadata.uid);
+    await waitFor('made anew', async () => {
+      const objects = await Promise.all(
+        [DEPLOYMENTS, SERVICES, SERVICE_ACCOUNTS, NETWORK_POLICIES].map((kind) => world.get(kind, 'again')),
+      );
+      return objects.every((object) => object?.metadata.ownerReferences?.[0]?.uid === second.metadata.uid);
+    });
+    expect((await world.condition('again', 'Degraded'))?.status).toBe('False');
+  });
+});
+
+describe('what is not the controller’s', () => {
+  it('is neither taken over nor changed, and the backend says so', async () => {
+    const controller = world.controller('one');
+    const foreign: KubeObject = {
+      metadata: { name: 'taken', namespace: world.namespace, labels: { app: 'other' } },
+      spec: { selector: { app: 'other' }, ports: [{ port: 80 }] },
+    };
+    const before = await world.api.create(SERVICES, foreign);
+    await world.declare('taken', { image });
+    await waitFor('NameTaken', async () => (await world.condition('taken', 'Degraded'))?.reason === 'NameTaken');
+    expect((await world.condition('taken', 'Degraded'))?.message).toMatch(/^Service taken in namespace .* was not made for this backend/);
+    expect(await world.get(SERVICES, 'taken')).toEqual(before);
+    expect(await world.get(DEPLOYMENTS, 'taken')).toBeUndefined();
+    expect(await world.get(SERVICE_ACCOUNTS, 'taken')).toBeUndefined();
+    await world.api.delete(SERVICES, 'taken', world.namespace);
+    controller.look('taken');
+    await waitFor('made', () => world.get(DEPLOYMENTS, 'taken'));
+    await waitFor('mended', async () => (await world.condition('taken', 'Degraded'))?.status === 'False');
+  });
+
+  it.each([
+    { what: 'in the way', kind: SERVICES, content: { spec: { selector: { app: 'other' }, ports: [{ name: 'mcp', port: 80 }] } } },
+    { what: 'of which nothing is in the way', kind: SERVICE_ACCOUNTS, content: { metadata: { labels: { app: 'other' } } } },
+  ])('is left as it was when it appears while we look: $what', async ({ kind, content }) => {
+    const name = `race-${kind.plural}`;
+    const metadata = { ...(content as Partial<KubeObject>).metadata, name, namespace: world.namespace };
+    let foreign: Seen | undefined;
+    const racing: KubeApi = {
+      ...world.api,
+      async get(...call) {
+        const found = await world.api.get(...call);
+        if (!found && !foreign && call[0].plural === kind.plural && call[1] === name) {
+          foreign = (await world.api.create(kind, { ...content, metadata })) as Seen;
+        }
+        return found as never;
+      },
+    };
+    world.controller('racing', { api: racing });
+    await world.declare(name, { image });
+    await waitFor('NameTaken', async () => (await world.condition(name, 'Degraded'))?.reason === 'NameTaken');
+    const { metadata: after, ...rest } = (await world.get(kind, name)) as Seen;
+    const { metadata: before, ...restBefore } = foreign as Seen;
+    expect(rest).toEqual(restBefore);
+    expect([after.labels, after.annotations, after.ownerReferences]).toEqual([before.labels, before.annotations, before.ownerReferences]);
+    expect(await world.get(DEPLOYMENTS, name)).toBeUndefined();
+    await world.api.delete(MCP_BACKENDS, name, world.namespace);
+  });
+});
+
+describe('a change of what runs', () => {
+  it('to storage and back: what serves goes when its replacement is ready', async () => {
+    world.controller('storage');
+    await world.declare('files', { image });
+    await waitFor('a pod', async () => (await world.list(PODS)).some(({ metadata }) => metadata.name.startsWith('files-')));
+    await world.makeReady('files');
+    await waitFor('Ready', async () => (await world.condition('files', 'Ready'))?.status === 'True');
+
+    await world.declare('files', { image, storage: { size: '1Gi' } });
+    await waitFor('a StatefulSet', () => world.get(STATEFUL_SETS, 'files'));
+    await quiet(world);
+    expect(await world.get(DEPLOYMENTS, 'files')).toBeDefined();
+    expect(await world.condition('files', 'Ready')).toMatchObject({ status: 'True' });
+    expect(await world.condition('files', 'Progressing')).toMatchObject({ status: 'True', reason: 'RollingOut' });
+    await waitFor('its pod', async () => (await world.list(PODS)).some(({ metadata }) => metadata.name === 'files-0'));
+    await world.makeReady('files');
+    await waitFor('no Deployment', async () => !(await world.get(DEPLOYMENTS, 'files')));
+    expect(await world.get(SERVICES, 'files-headless')).toBeDefined();
+
+    await world.declare('files', { image, storage: { size: '2Gi' } });
+    await waitFor('StorageKept', async () => (await world.condition('files', 'Degraded'))?.reason === 'StorageKept');
+    expect((await world.get(STATEFUL_SETS, 'files'))?.['spec'].volumeClaimTemplates[0].spec.resources.requests.storage).toBe('1Gi');
+
+    await world.declare('files', { image });
+    await waitFor('a Deployment', () => world.get(DEPLOYMENTS, 'files'));
+    await waitFor('its pod', async () => (await world.list(PODS)).some(({ metadata }) => /^files-.*-/.test(metadata.name)));
+    await world.makeReady('files');
+    await waitFor('no StatefulSet', async () => !(await world.get(STATEFUL_SETS, 'files')));
+    await waitFor('no governing Service', async () => !(await world.get(SERVICES, 'files-headless')));
+  });
+
+  it('to a url: nothing of it is left', async () => {
+    world.controller('remote');
+    await world.declare('away', { image });
+    await waitFor('made', () => world.get(DEPLOYMENTS, 'away'));
+    await world.api.delete(MCP_BACKENDS, 'away', world.namespace);
+    await waitFor('gone', async () => !(await world.get(DEPLOYMENTS, 'away')));
+    await world.declare('away', { url: 'https://mcp.example.com/mcp' });
+    await waitFor('Ready', async () => (await world.condition('away', 'Ready'))?.reason === 'Remote');
+    await world.api.patch(MCP_BACKENDS, 'away', world.namespace, { spec: { url: null, image } });
+    await waitFor('made', () => world.get(DEPLOYMENTS, 'away'));
+    await world.api.patch(MCP_BACKENDS, 'away', world.namespace, { spec: { url: 'https://mcp.example.com/mcp', image: null } });
+    await waitFor('nothing left', async () =>
+      (await Promise.all(OWNED_KINDS.map((kind) => world.get(kind, 'away')))).every((found) => !found),
+    );
+  });
+
+  it('to no pods and back, as the hook says', async () => {
+    let replicas = 0;
+    const controller = world.controller('zero', { hooks: { replicasWanted: () => replicas, sessionsOn: () => 0 } });
+    await world.declare('sleepy', { image, scaling: { toZeroAfter: '1m' } });
+    await waitFor('asleep', async () => (await world.condition('sleepy', 'Ready'))?.reason === 'ScaledToZero');
+    expect((await world.get(DEPLOYMENTS, 'sleepy'))?.['spec'].replicas).toBe(0);
+    replicas = 1;
+    controller.look('sleepy');
+    await waitFor('awake', async () => (await world.get(DEPLOYMENTS, 'sleepy'))?.['spec'].replicas === 1);
+  });
+
+  it('is made anyway when one backend makes no sense; that one says why', async () => {
+    world.controller('sense');
+    await world.api.create(MCP_TENANTS, { metadata: { name: 'engineering', namespace: world.namespace }, spec: { priority: 1 } });
+    await world.declare('bare', { image, transport: 'stdio' });
+    await world.declare('good', { image });
+    await waitFor('InvalidSpec', async () => (await world.condition('bare', 'Degraded'))?.reason === 'InvalidSpec');
+    await waitFor('made', () => world.get(DEPLOYMENTS, 'good'));
+    await waitFor('tenant', async () => (await world.get(MCP_TENANTS, 'engineering'))?.['status']?.conditions[0].status === 'True');
+  });
+});
