@@ -33,13 +33,22 @@ export function servedBy(cluster: string, { host, port }: { host: string; port: 
   };
 }
 
-const sds = (name: string): object => ({
-  name,
-  sds_config: { path_config_source: { path: `${SECRETS_FOLDER}/${name}.yaml` }, resource_api_version: 'V3' },
-});
+/** Where an Envoy finds the certificate that it shows, and the CA that it believes. */
+interface SecretSource {
+  readonly client: string;
+  readonly ca: string;
+  readonly config: (name: string) => object;
+}
 
-/** The client's half of mutual TLS. Certificates come from a file of secrets, because Envoy reads only those again. */
-export function mutualTls(alpn: string): object {
+const FILES: SecretSource = {
+  client: 'edge-client',
+  ca: 'edge-ca',
+  config: (name) => ({ path_config_source: { path: `${SECRETS_FOLDER}/${name}.yaml` }, resource_api_version: 'V3' }),
+};
+
+/** The client's half of mutual TLS. Certificates come as secrets, because Envoy reads only those again. */
+export function mutualTls(alpn: string, source: SecretSource = FILES): object {
+  const sds = (name: string): object => ({ name, sds_config: source.config(name) });
   return {
     name: 'envoy.transport_sockets.tls',
     typed_config: {
@@ -48,10 +57,10 @@ export function mutualTls(alpn: string): object {
       common_tls_context: {
         alpn_protocols: [alpn],
         tls_params: { tls_minimum_protocol_version: 'TLSv1_2' },
-        tls_certificate_sds_secret_configs: [sds('edge-client')],
+        tls_certificate_sds_secret_configs: [sds(source.client)],
         combined_validation_context: {
           default_validation_context: { match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: SERVER_NAME } }] },
-          validation_context_sds_secret_config: sds('edge-ca'),
+          validation_context_sds_secret_config: sds(source.ca),
         },
       },
     },

@@ -2,7 +2,7 @@
 
 import { stringify } from 'yaml';
 import { CANARY, MARK, STRIP_AND_MARK } from './edge-parts.ts';
-import { type Fields, type Json, type Route, readTemplate, withClusters } from './template.ts';
+import { type Fields, type Json, readTemplate, routeWithFilters, withClusters } from './template.ts';
 
 const NAMESPACE = 'mcp-gateway';
 const NAME = 'mcp';
@@ -35,7 +35,6 @@ const MANAGER_FIELDS = [
   ...['stream_idle_timeout', 'delayed_close_timeout', 'common_http_protocol_options', 'access_log_options', 'access_log'],
   'local_reply_config',
 ];
-const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute';
 const LISTENER_TYPE = 'type.googleapis.com/envoy.config.listener.v3.Listener';
 const ROUTES_TYPE = 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration';
 const CLUSTER_TYPE = 'type.googleapis.com/envoy.config.cluster.v3.Cluster';
@@ -168,19 +167,10 @@ function patches(): object {
       listener(filter(PROCESSING), '/typed_config', processing),
       routes('/request_headers_to_remove', [...template.removedRequestHeaders, MARK, CANARY]),
       routes('/response_headers_to_remove', [...template.removedResponseHeaders, MARK, CANARY]),
-      routes('/virtual_hosts/0/routes', template.routes.map(ownRoute)),
+      routes(
+        '/virtual_hosts/0/routes',
+        template.routes.map((one) => routeWithFilters(one, { filters: FILTERS, clusters: CLUSTERS })),
+      ),
     ],
   });
-}
-
-/** There a filter is off unless its route configures it: routes without a decision lose their entry, undecided ones get one. */
-function ownRoute(one: Route): Fields {
-  const { typed_per_filter_config: filters = {}, ...rest } = one;
-  const { 'envoy.filters.http.ext_authz': authorization, ...others } = filters;
-  const off = (authorization as Fields | undefined)?.['disabled'] === true;
-  const undecided = one.route?.cluster === 'pods' && one.match['prefix'] !== '/';
-  const entry = authorization ?? (undecided ? { '@type': PER_ROUTE, check_settings: {} } : undefined);
-  const kept: Fields = { ...others, ...(off || entry === undefined ? {} : { 'envoy.filters.http.ext_authz': entry }) };
-  const named = Object.fromEntries(Object.entries(kept).map(([name, config]) => [FILTERS.get(name) ?? name, config]));
-  return { ...withClusters(rest as Fields, CLUSTERS), ...(Object.keys(named).length === 0 ? {} : { typed_per_filter_config: named }) };
 }

@@ -6,6 +6,8 @@ import { parse } from 'yaml';
 
 export const TEMPLATE = resolve(import.meta.dirname, '../../envoy/envoy.yaml');
 
+const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute';
+
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type Fields = { [name: string]: Json };
 
@@ -53,4 +55,25 @@ export function withClusters<Value extends Json>(value: Value, names: ReadonlyMa
   return Object.fromEntries(
     Object.entries(value).map(([name, one]) => [name, withClusters(one, names, key === 'member' && name === 'name' ? 'cluster' : name)]),
   ) as Value;
+}
+
+/**
+ * A route for a place where filters are off unless their route configures them: routes without a decision lose their entry, undecided ones
+ * get one.
+ */
+export function routeWithFilters(
+  one: Route,
+  names: { filters: ReadonlyMap<string, string>; clusters: ReadonlyMap<string, string> },
+): Fields {
+  const { typed_per_filter_config: filters = {}, ...rest } = one;
+  const { 'envoy.filters.http.ext_authz': authorization, ...others } = filters;
+  const off = (authorization as Fields | undefined)?.['disabled'] === true;
+  const undecided = one.route?.cluster === 'pods' && one.match['prefix'] !== '/';
+  const entry = authorization ?? (undecided ? { '@type': PER_ROUTE, check_settings: {} } : undefined);
+  const kept: Fields = { ...others, ...(off || entry === undefined ? {} : { 'envoy.filters.http.ext_authz': entry }) };
+  const named = Object.fromEntries(Object.entries(kept).map(([name, config]) => [names.filters.get(name) ?? name, config]));
+  return {
+    ...withClusters(rest as Fields, names.clusters),
+    ...(Object.keys(named).length === 0 ? {} : { typed_per_filter_config: named }),
+  };
 }
