@@ -16,6 +16,8 @@ const PROCESSING = `envoy.filters.http.ext_proc/envoyextensionpolicy/${NAMESPACE
 const POLICY_CLUSTER = `securitypolicy/${NAMESPACE}/${NAME}/extauth/0`;
 const CONTROL_CLUSTER = `httproute/${NAMESPACE}/${NAME}/rule/0`;
 const RECOVERY_CLUSTER = `httproute/${NAMESPACE}/${NAME}/rule/1`;
+/** Without one, the cluster's name would be the authority of each call: its slashes are an error of the protocol for a server of Node's. */
+const AUTHORITY = 'mcp-gateway-policy.mcp-gateway:8084';
 const RESOURCE = `${NAMESPACE}/${NAME}/${LISTENER}`;
 
 const CLUSTERS = new Map([
@@ -35,6 +37,11 @@ const MANAGER_FIELDS = [
   ...['stream_idle_timeout', 'delayed_close_timeout', 'common_http_protocol_options', 'access_log_options', 'access_log'],
   'local_reply_config',
 ];
+/** Of the clusters that Envoy Gateway makes for the sidecars: addresses and TLS stay its own. */
+const POLICY_FIELDS = ['common_lb_config', 'circuit_breakers', 'health_checks', 'outlier_detection'];
+const RECOVERY_FIELDS = ['circuit_breakers', 'typed_extension_protocol_options'];
+const ALPN_PATH = '/transport_socket_matches/0/transport_socket/typed_config/common_tls_context/alpn_protocols';
+const BUFFER_BYTES = 1_048_576;
 const LISTENER_TYPE = 'type.googleapis.com/envoy.config.listener.v3.Listener';
 const ROUTES_TYPE = 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration';
 const CLUSTER_TYPE = 'type.googleapis.com/envoy.config.cluster.v3.Cluster';
@@ -142,6 +149,14 @@ function patches(): object {
     name: RESOURCE,
     operation: { op: 'add', jsonPath, path, value },
   });
+  const amended = (name: string, wanted: string, fields: readonly string[]): object[] => {
+    const cluster = template.clusters.find((one) => one.name === wanted) ?? {};
+    return fields.map((field) => ({
+      type: CLUSTER_TYPE,
+      name,
+      operation: { op: 'add', path: `/${field}`, value: (cluster as Fields)[field] as Json },
+    }));
+  };
   const routes = (path: string, value: Json): object => ({ type: ROUTES_TYPE, name: RESOURCE, operation: { op: 'add', path, value } });
   const stripping = structuredClone(template.manager['early_header_mutation_extensions'] as Fields[]);
   (stripping[0] as { typed_config: Fields }).typed_config['mutations'] = STRIP_AND_MARK as unknown as Json;
@@ -151,7 +166,7 @@ function patches(): object {
   return object('gateway.envoyproxy.io/v1alpha1', 'EnvoyPatchPolicy', NAME, {
     targetRef: { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: NAME },
     type: 'JSONPatch',
-    jsonPatches: [
+    jsonPatches: withAuthority([
       ...template.clusters
         .filter(({ name }) => OWN_CLUSTERS.includes(name))
         .map((cluster) => ({
@@ -159,6 +174,12 @@ function patches(): object {
           name: cluster.name,
           operation: { op: 'add', path: '', value: withClusters(cluster, CLUSTERS) },
         })),
+      // A retry, and the sidecar's look at a body, need the whole of it.
+      { type: LISTENER_TYPE, name: RESOURCE, operation: { op: 'add', path: '/per_connection_buffer_limit_bytes', value: BUFFER_BYTES } },
+      ...amended(POLICY_CLUSTER, 'policy', POLICY_FIELDS),
+      // Without it a server of Node's does not know that HTTP/2 is meant.
+      { type: CLUSTER_TYPE, name: POLICY_CLUSTER, operation: { op: 'add', path: ALPN_PATH, value: ['h2'] } },
+      ...amended(RECOVERY_CLUSTER, 'recovery', RECOVERY_FIELDS),
       listener(manager, '/typed_config/early_header_mutation_extensions', stripping),
       ...MANAGER_FIELDS.map((field) =>
         listener(manager, `/typed_config/${field}`, withClusters(template.manager[field] as Json, CLUSTERS)),
@@ -171,6 +192,14 @@ function patches(): object {
         '/virtual_hosts/0/routes',
         template.routes.map((one) => routeWithFilters(one, { filters: FILTERS, clusters: CLUSTERS })),
       ),
-    ],
+    ]),
   });
+}
+
+/** The same with an authority for everything that asks the sidecars by gRPC. */
+function withAuthority(patchList: readonly object[]): Json {
+  return JSON.parse(JSON.stringify(patchList), (key, value: Json) => {
+    const asks = (key === 'envoy_grpc' && (value as Fields)['cluster_name'] === POLICY_CLUSTER) || key === 'grpc_health_check';
+    return asks ? { ...(value as Fields), authority: AUTHORITY } : value;
+  }) as Json;
 }

@@ -112,8 +112,22 @@ export async function startEdgeEnvoy(options: EdgeEnvoyOptions): Promise<EdgeEnv
       .replace('/ca.crt', '/ca.pem');
     writeFileSync(join(folder, `${name}.yaml`), text);
   }
+  const text = JSON.stringify(config).replaceAll(SECRETS_FOLDER, folder);
+  return runEnvoy({ config: text, folder, port, secret, policyCluster: 'policy' });
+}
+
+/** Runs any configuration whose admin interface is `admin.sock` in that folder, which is removed in the end. */
+export async function runEnvoy(options: {
+  config: string;
+  folder: string;
+  port: number;
+  secret: string;
+  /** The one with the health check. */
+  policyCluster: string;
+}): Promise<EdgeEnvoy> {
+  const { config, folder, port, secret, policyCluster } = options;
   const file = join(folder, 'envoy.json');
-  writeFileSync(file, JSON.stringify(config).replaceAll(SECRETS_FOLDER, folder));
+  writeFileSync(file, config);
   const args = ['-c', file, '--log-level', 'warning', '--disable-hot-restart', '--concurrency', '1'];
   const child = spawn(envoyBinary(), args, { env: { MCP_GATEWAY_EDGE: secret }, stdio: ['ignore', 'ignore', 'pipe'] });
   let output = '';
@@ -122,11 +136,12 @@ export async function startEdgeEnvoy(options: EdgeEnvoyOptions): Promise<EdgeEnv
   });
   try {
     await waitFor('the Envoy beside', async () => {
-      if (child.exitCode !== null) throw new Error(output);
-      const stats = await ask(join(folder, 'admin.sock'), '/stats?filter=^cluster.policy.health_check');
+      if (child.exitCode !== null) return true;
+      const stats = await ask(join(folder, 'admin.sock'), `/stats?filter=^cluster.${policyCluster}.health_check`);
       const decided = /health_check\.(healthy|failure): [1-9]/.test(stats);
       return decided && (await fetch(`http://127.0.0.1:${port}/healthz`)).status === 200;
     });
+    if (child.exitCode !== null) throw new Error('it has left');
   } catch (error) {
     await end(child, folder);
     throw new Error(`the Envoy beside did not start: ${output}`, { cause: error });
