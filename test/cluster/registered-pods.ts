@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { createKubeApi, type KubeApi } from '../../src/runtime/k8s/api.ts';
-import { ENDPOINT_SLICES, type KubeObject, PODS } from '../../src/runtime/k8s/objects.ts';
+import { ENDPOINT_SLICES, type KubeObject, PODS, pathOf } from '../../src/runtime/k8s/objects.ts';
 import type { Transport } from '../../src/runtime/k8s/transport.ts';
 import { ownAddress } from '../harness/own-address.ts';
 import { type ServerProcess, startServer } from '../harness/server-process.ts';
@@ -15,6 +15,8 @@ export interface RegisteredPod {
   readonly pid: number;
   /** What the kubelet and the endpoint controller would say of it. */
   say(conditions: { readonly ready: boolean; readonly terminating?: boolean }): Promise<void>;
+  /** As `kubectl delete pod`: it has to go, and may take so long. The objects stay until `remove`. */
+  leave(graceSeconds: number): Promise<void>;
   /** The process is replaced, as the kubelet restarts a container. */
   restart(): Promise<void>;
   /** The process is killed; nothing is said of it. */
@@ -47,7 +49,9 @@ export function createPodWorld(transport: Transport, namespace: string): PodWorl
       spec: {
         containers: [{ name: 'server', image: 'example.com/server:1', securityContext: RESTRICTED }],
         securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-        terminationGracePeriodSeconds: 0,
+        // Of no kubelet: whoever deletes it has to remove it.
+        nodeName: 'node',
+        terminationGracePeriodSeconds: 30,
       },
     } as KubeObject);
     const status = (): Promise<KubeObject> =>
@@ -89,6 +93,11 @@ export function createPodWorld(transport: Transport, namespace: string): PodWorl
       async say({ ready, terminating = false }) {
         await api.apply(ENDPOINT_SLICES, sliceOf(ready, terminating), { fieldManager: 'test', force: true });
       },
+      async leave(graceSeconds) {
+        const path = `${pathOf(PODS, namespace, name)}?gracePeriodSeconds=${graceSeconds}`;
+        await transport.ask({ method: 'DELETE', path, signal: AbortSignal.timeout(10_000) });
+        await pod.say({ ready: false, terminating: true });
+      },
       async restart() {
         process.kill(server.pid, 'SIGKILL');
         await server.stop();
@@ -104,7 +113,8 @@ export function createPodWorld(transport: Transport, namespace: string): PodWorl
         pods.delete(pod);
         await server.stop();
         await api.delete(ENDPOINT_SLICES, name, namespace);
-        await api.delete(PODS, name, namespace);
+        const path = `${pathOf(PODS, namespace, name)}?gracePeriodSeconds=0`;
+        await transport.ask({ method: 'DELETE', path, signal: AbortSignal.timeout(10_000) });
       },
     };
     pods.add(pod);
