@@ -30,7 +30,7 @@ export function edgeEnvironment(secretFile: string): Record<string, string> {
 }
 
 /** The ports that the gateway has chosen, out of its log. */
-export function edgePorts(gateway: Gateway): { policy: number; recovery: number } {
+export function edgePorts(gateway: Pick<Gateway, 'logs'>): { policy: number; recovery: number } {
   const [, policy, recovery] = /"policyPort":(\d+),"recoveryPort":(\d+)/.exec(gateway.logs()) ?? [];
   return { policy: Number(policy), recovery: Number(recovery) };
 }
@@ -64,7 +64,7 @@ interface Config {
 }
 
 export interface EdgeEnvoyOptions {
-  readonly gateway: Gateway;
+  readonly gateway: Pick<Gateway, 'logs'>;
   /** What stands in its variable. */
   readonly secret?: string;
   /** The name of its certificate in test/fixtures/edge. */

@@ -89,7 +89,7 @@ function readDump(output: any): Xds {
   const { configs } = output.xds['mcp-gateway/mcp'];
   // biome-ignore lint/suspicious/noExplicitAny: as above.
   const dump = (type: string): any => configs.find((one: Fields) => String(one['@type']).endsWith(`.${type}`));
-  const untyped = ({ '@type': _, ...rest }: Fields): Fields => rest;
+  const untyped = (one: Fields): Fields => Object.fromEntries(Object.entries(one).filter(([name]) => name !== '@type'));
   // biome-ignore lint/suspicious/noExplicitAny: as above.
   const byName = (all: any[]): Fields => Object.fromEntries(all.map((one) => [one.name ?? one.clusterName, protoNames(untyped(one))]));
   // biome-ignore lint/suspicious/noExplicitAny: as above.

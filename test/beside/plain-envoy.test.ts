@@ -19,6 +19,9 @@ const INITIALIZE = {
   params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
 };
 
+/** How a client notices depends on which of its bytes was first. */
+const REFUSED = /alert|hang up|ECONNRESET|EPIPE/;
+
 let folder: string;
 let gateway: Gateway;
 let upstream: RecordingUpstream;
@@ -150,7 +153,7 @@ describe('is not served', () => {
       key: readFileSync(join(CERTIFICATES, `${name}.key`)),
     });
     await expect(ask(pair('envoy'))).resolves.toBe(200);
-    await expect(ask({})).rejects.toThrow();
-    await expect(ask(pair('stranger'))).rejects.toThrow();
+    await expect(ask({})).rejects.toThrow(REFUSED);
+    await expect(ask(pair('stranger'))).rejects.toThrow(REFUSED);
   });
 });
