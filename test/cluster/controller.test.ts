@@ -20,7 +20,7 @@ const image = 'ghcr.io/acme/server:1.0';
 let world: World;
 
 beforeAll(async () => {
-  world = await createWorld(process.env['D_KUBECONFIG'] ?? '');
+  world = await createWorld();
 });
 afterEach(() => world?.closeControllers());
 afterAll(() => world?.close());
@@ -167,9 +167,9 @@ describe('what is not the controller’s', () => {
     const metadata = { ...(content as Partial<KubeObject>).metadata, name, namespace: world.namespace };
     let foreign: Seen | undefined;
     const racing: KubeApi = {
-      ...world.api,
+      ...world.own.api,
       async get(...call) {
-        const found = await world.api.get(...call);
+        const found = await world.own.api.get(...call);
         if (!found && !foreign && call[0].plural === kind.plural && call[1] === name) {
           foreign = (await world.api.create(kind, { ...content, metadata })) as Seen;
         }
