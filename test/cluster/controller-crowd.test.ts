@@ -42,14 +42,19 @@ it(`${CROWD} backends created, changed and deleted at once converge`, { timeout:
       { timeoutMs: 120_000 },
     );
   });
-  for (const kind of [DEPLOYMENTS, SERVICES]) expect((await world.list(kind)).filter(({ metadata }) => names.includes(metadata.name))).toHaveLength(CROWD);
+  for (const kind of [DEPLOYMENTS, SERVICES])
+    expect((await world.list(kind)).filter(({ metadata }) => names.includes(metadata.name))).toHaveLength(CROWD);
 
   await timed(`${CROWD} changed`, async () => {
     await Promise.all(names.map((name) => world.declare(name, { image: 'ghcr.io/acme/server:2.0', port: 9000 })));
     await waitFor(
       'all changed and reported',
       async () => {
-        const [deployments, services, backends] = [await world.list(DEPLOYMENTS), await world.list(SERVICES), await world.list(MCP_BACKENDS)];
+        const [deployments, services, backends] = [
+          await world.list(DEPLOYMENTS),
+          await world.list(SERVICES),
+          await world.list(MCP_BACKENDS),
+        ];
         return (
           deployments.every(({ spec }) => spec.template.spec.containers[0].image === 'ghcr.io/acme/server:2.0') &&
           services.every(({ metadata, spec }) => !names.includes(metadata.name) || spec.ports[0].port === 9000) &&
@@ -70,7 +75,8 @@ it(`${CROWD} backends created, changed and deleted at once converge`, { timeout:
     await Promise.all(names.map((name) => world.api.delete(MCP_BACKENDS, name, world.namespace)));
     await waitFor(
       'nothing left',
-      async () => (await Promise.all(OWNED_KINDS.map((kind) => world.list(kind)))).flat().every(({ metadata }) => !names.includes(metadata.name)),
+      async () =>
+        (await Promise.all(OWNED_KINDS.map((kind) => world.list(kind)))).flat().every(({ metadata }) => !names.includes(metadata.name)),
       { timeoutMs: 180_000 },
     );
   });

@@ -123,7 +123,8 @@ describe('two controllers', () => {
       apply: (kind, object, options, signal) => (cut ? never(signal) : world.own.api.apply(kind, object, options, signal)),
       patch: (kind, name, namespace, change, signal, sub) =>
         cut ? never(signal) : world.own.api.patch(kind, name, namespace, change, signal, sub),
-      delete: (kind, name, namespace, options, signal) => (cut ? never(signal) : world.own.api.delete(kind, name, namespace, options, signal)),
+      delete: (kind, name, namespace, options, signal) =>
+        cut ? never(signal) : world.own.api.delete(kind, name, namespace, options, signal),
     };
     const old = world.controller('old', { api: cuttable });
     await waitFor('a leader', old.isLeader);
