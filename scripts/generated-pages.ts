@@ -3,6 +3,7 @@
 import { errorsPage } from '../src/core/reasons.ts';
 import { chartFiles } from './chart/chart-files.ts';
 import { crdFiles } from './crd/crds.ts';
+import { resourcesPage } from './resources-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 /** `file` is relative to the repository. */
@@ -16,6 +17,7 @@ export function generatedPages(): readonly GeneratedPage[] {
   return [
     { file: 'docs/config.md', content: settingsPage() },
     { file: 'docs/errors.md', content: errorsPage() },
+    { file: 'docs/resources.md', content: resourcesPage() },
     ...crdFiles,
     ...chartFiles,
   ];

@@ -1,5 +1,6 @@
 // What an MCPBackend has to keep beyond types and limits, for the API server: the rules of src/config in the same words.
 
+import { EXEC_REFUSED, STDIO_NEEDS_COMMAND } from '../../src/config/cluster-rules.ts';
 import { REFUSED_VARIABLE } from '../../src/config/env-spec.ts';
 import { OCI, PROGRAM } from '../../src/config/image-reference.ts';
 import { HEADER_NAME, REFUSED_HEADER_PREFIXES, REFUSED_HEADERS } from '../../src/config/upstream-auth.ts';
@@ -55,6 +56,12 @@ const spec: readonly Rule[] = [
     "!has(self.transport) || self.transport != 'stdio' || !has(self.affinity) || self.affinity != 'none'",
     'none needs a stateless server; transport: stdio runs one process per session',
   ),
+  {
+    rule: `!has(self.transport) || self.transport != 'stdio' || !has(self.image) || ${matches('self.image', /^(npm|pypi|exec):/)} || (has(self.args) && self.args.size() > 0)`,
+    message: STDIO_NEEDS_COMMAND,
+    fieldPath: '.args',
+    reason: 'FieldValueRequired',
+  },
   forbidden(
     '.healthCheck',
     "!has(self.transport) || self.transport != 'stdio' || !has(self.healthCheck) || !has(self.healthCheck.path) || self.healthCheck.path == '/healthz'",
@@ -70,7 +77,8 @@ const image: readonly Rule[] = [
   { rule: `!${hasWhiteSpace}`, message: 'must not contain white space' },
   {
     rule: "!self.startsWith('exec:')",
-    message: 'exec: runs a program of the machine, which a cluster does not have: use npm:…, pypi:… or a container image',
+    message: EXEC_REFUSED,
+    messageExpression: `self + ${literal(` ${EXEC_REFUSED}`)}`,
     reason: 'FieldValueForbidden',
   },
   { rule: `!self.startsWith('npm:') || ${matches('self', /^npm:[^#-]/)}`, message: 'names no package: npm:@scope/name@1.2.3' },

@@ -12,6 +12,27 @@ import { tenantRules } from './tenant-rules.ts';
 const READY = '.status.conditions[?(@.type=="Ready")].status';
 const secretKeyRef = { 'x-kubernetes-map-type': 'atomic' };
 
+/** `spec` of each kind. */
+export const backendSchema = structuralSchema(backendFields, {
+  description: 'How to run or reach the server, and who may use it.',
+  rules: backendRules,
+  // Next to url they may not be given at all.
+  withoutDefault: new Set(['transport', 'port', 'path', 'replicas']),
+  keywords: {
+    env: { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] },
+    'env[].valueFrom.secretKeyRef': secretKeyRef,
+    'upstreamAuth.valueFrom.secretKeyRef': secretKeyRef,
+    'access.toolScopes': { maxProperties: 128 },
+  },
+});
+
+export const tenantSchema = structuralSchema(tenantSpec, {
+  description: 'Whose callers these are, and what they may use up.',
+  rules: tenantRules,
+  withoutDefault: new Set(),
+  keywords: {},
+});
+
 const backend = definitionOf({
   kind: 'MCPBackend',
   shortName: 'mcpb',
@@ -25,18 +46,7 @@ const backend = definitionOf({
     age,
     { name: 'Message', type: 'string', jsonPath: '.status.message', priority: 1, description: 'What is under way or wrong.' },
   ],
-  spec: structuralSchema(backendFields, {
-    description: 'How to run or reach the server, and who may use it.',
-    rules: backendRules,
-    // Next to url they may not be given at all.
-    withoutDefault: new Set(['transport', 'port', 'path', 'replicas']),
-    keywords: {
-      env: { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] },
-      'env[].valueFrom.secretKeyRef': secretKeyRef,
-      'upstreamAuth.valueFrom.secretKeyRef': secretKeyRef,
-      'access.toolScopes': { maxProperties: 128 },
-    },
-  }),
+  spec: backendSchema,
   status: backendStatus,
   subresources: {
     status: {},
@@ -53,12 +63,7 @@ const tenant = definitionOf({
     { name: 'Ready', type: 'string', jsonPath: READY, priority: 1 },
     age,
   ],
-  spec: structuralSchema(tenantSpec, {
-    description: 'Whose callers these are, and what they may use up.',
-    rules: tenantRules,
-    withoutDefault: new Set(),
-    keywords: {},
-  }),
+  spec: tenantSchema,
   status: tenantStatus,
   subresources: { status: {} },
 });

@@ -5,7 +5,6 @@ import { nameAndVersion } from '../config/image-name.ts';
 import { adapterData } from '../control/adapter-data.ts';
 import type { BackendView } from '../control/backend-view.ts';
 import type { BackendControl } from '../control/backends.ts';
-import { followFrom, readTail } from '../control/log-tail.ts';
 import { empty, json, lines } from './answer.ts';
 import { asEvents } from './log-events.ts';
 import { flag, type Operation, operation, page, paged, wholeNumber } from './operation.ts';
@@ -126,11 +125,9 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       }),
       answers: { 200: 'text' },
       async handle({ query: { instance, lines: count, follow }, name, actor, wantsEvents, signal }) {
-        const file = backends.logOf(name, instance, actor);
-        const tail = await readTail(file, count);
-        const body = follow === 'true' ? following(file, tail, signal) : [tail.text];
-        if (wantsEvents) return lines(asEvents(body, signal), 'text/event-stream');
-        return lines(Array.isArray(body) ? tail.text : (body as AsyncIterable<string>));
+        const log = await backends.logOf(name, instance, actor)({ lines: count, follow: follow === 'true', signal });
+        if (wantsEvents) return lines(asEvents(typeof log === 'string' ? [log] : log, signal), 'text/event-stream');
+        return lines(log);
       },
     }),
     operation({
@@ -146,9 +143,4 @@ export function adapterOperations(backends: BackendControl): readonly Operation[
       },
     }),
   ];
-}
-
-async function* following(file: string, { text, end }: Awaited<ReturnType<typeof readTail>>, signal: AbortSignal): AsyncGenerator<string> {
-  if (text !== '') yield text;
-  yield* followFrom(file, end, signal);
 }

@@ -4,13 +4,12 @@ import { isIP } from 'node:net';
 import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { type AdminServer, type AdminServerOptions, startAdminServer } from '../api/admin-server.ts';
-import { startControlServer } from '../api/control-server.ts';
+import { type ControlServerOptions, startControlServer } from '../api/control-server.ts';
 import { withMcp } from '../api/mcp-endpoint.ts';
 import { createRest } from '../api/rest.ts';
 import type { Settings } from '../config/settings.ts';
 import { version } from '../config/version.ts';
 import { type BackendControlDependencies, createBackendControl } from '../control/backends.ts';
-import { loadOrCreateToken } from '../control/control-token.ts';
 import { createFreeing } from '../control/freeing.ts';
 import { createImagePolicy } from '../control/image-policy.ts';
 import type { Registry } from '../control/registry.ts';
@@ -22,24 +21,23 @@ import { type EndUpstreamDependencies, endUpstream } from '../gateway/end-upstre
 import type { PublicUrlRules } from '../gateway/public-url.ts';
 import { createAnswerMcp } from '../mcp/http.ts';
 import type { Limits } from '../quota/limits.ts';
-import type { LocalRuntime } from '../runtime/local/runtime.ts';
 import { createClosers } from './closers.ts';
 import { performAs } from './control-calls.ts';
 import { createControlIdentity } from './control-identity.ts';
 import type { Declared } from './declared.ts';
-import type { Home } from './home.ts';
 import { openIdentity } from './identity.ts';
 import { servedHosts } from './sidecar-options.ts';
 
 export interface ControlOptions
   extends EndUpstreamDependencies,
     Pick<SessionControlDependencies, 'store' | 'audit'>,
-    Pick<BackendControlDependencies, 'countByInstance' | 'baseUrl'> {
+    Pick<BackendControlDependencies, 'countByInstance' | 'baseUrl' | 'status' | 'restart' | 'readLog'>,
+    Pick<ControlServerOptions, 'listen' | 'internal'> {
   readonly settings: Settings;
-  readonly home: Pick<Home, 'token' | 'control'>;
-  readonly declared: Declared;
+  /** Whoever shows it may do everything, where no issuer's tokens are asked for. */
+  readonly token: string;
+  readonly declared: Pick<Declared, 'registry' | 'backends' | 'tenants'>;
   readonly limits: Pick<Limits, 'usage' | 'releaseSlot'>;
-  readonly runtime: Pick<LocalRuntime, 'status' | 'restart'>;
   /** Resolves when what was changed is in force; never rejects. */
   readonly inForce: () => Promise<void>;
   /** The port of the listener, once it is known. */
@@ -51,13 +49,15 @@ export interface ControlOptions
 export interface Control {
   /** @throws Error with one line when the address is taken. */
   serveAdmin(options: Omit<AdminServerOptions, 'rest' | 'token' | 'log'>): Promise<AdminServer>;
+  /** Where the control plane listens, for Envoy; undefined for a socket. */
+  readonly port: number | undefined;
   close(): Promise<void>;
 }
 
-/** Serves the control socket. @throws Error with one line when the token cannot be read or made. */
+/** Serves the control plane to Envoy. @throws Error with one line when it cannot. */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { settings, home, declared, store, limits, audit, log, runtime, countByInstance, baseUrl, ownPort, metrics, inForce, ...upstream } =
-    options;
+  const { settings, token, listen, internal, declared, store, limits, audit, log, ownPort, metrics, inForce, ...others } = options;
+  const { status, restart, readLog, countByInstance, baseUrl, ...upstream } = others;
   const registry: Registry = {
     ...declared.registry,
     async change(...asked) {
@@ -67,7 +67,6 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     },
   };
   const closers = createClosers();
-  const token = await loadOrCreateToken(home.token);
   const freeing = createFreeing({ store, limits, endUpstream: (record, signal) => endUpstream(record, { ...upstream, log }, signal), log });
   closers.add(() => freeing.close());
   const sessions = createSessionControl({ store, freeing, audit });
@@ -76,8 +75,8 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     registry,
     imagePolicy: createImagePolicy(settings.allowedImages),
     urlRefusal: createUrlRefusal(settings.urlAllowList),
-    status: runtime.status,
-    restart: runtime.restart,
+    ...{ status, restart },
+    ...(readLog && { readLog }),
     endSessionsOn: sessions.endAllOn,
     countByInstance,
     baseUrl,
@@ -108,9 +107,9 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const identity = openIdentity({ issuers, adminRoles, tenantless: [...operatorRoles, ...viewerRoles], publicUrl, registry: metrics, log });
   closers.add(() => identity.close());
   const authenticate = createControlIdentity({ settings, identify: identity.identify, directory: upstream.directory, publicUrl, token });
-  const server = await startControlServer({ socket: home.control, rest, authenticate, log });
+  const server = await startControlServer({ listen, rest, authenticate, log, ...(internal && { internal }) });
   closers.add(() => server.close());
-  return { serveAdmin: (where) => startAdminServer({ ...where, rest, token, log }), close: closers.close };
+  return { serveAdmin: (where) => startAdminServer({ ...where, rest, token, log }), port: server.port, close: closers.close };
 }
 
 /** Why a URL may not be registered. Names are resolved, and their addresses judged, whenever their server is called. */

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Settings } from '../config/settings.ts';
 import { formatAddress } from '../config/settings-parsers.ts';
+import { loadOrCreateToken } from '../control/control-token.ts';
 import { limited } from '../core/within.ts';
 import { createDirectory } from '../directory/directory.ts';
 import { findEnvoy } from '../envoy/binary.ts';
@@ -135,14 +136,15 @@ export async function runUp(settings: Settings, { signal, hurry, env, out }: UpC
       settings.publicUrl ?? `${settings.tlsCertFile === undefined ? 'http' : 'https'}://${formatAddress(address)}`;
     const control = await openControl({
       settings,
-      home,
+      token: await loadOrCreateToken(home.token),
+      listen: home.control,
       declared,
       store,
       limits,
       directory,
       call: upstream.call,
       authority,
-      runtime,
+      ...{ status: runtime.status, restart: runtime.restart },
       countByInstance: state.countByInstance,
       baseUrl,
       inForce: link.seen,

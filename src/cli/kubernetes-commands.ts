@@ -1,6 +1,7 @@
-// `mcp-gateway sidecar`: what runs in the gateway's pods on Kubernetes.
+// `mcp-gateway sidecar` and `mcp-gateway controller`: what runs in the gateway's pods on Kubernetes.
 
 import type { Command } from 'commander';
+import type { Settings } from '../config/settings.ts';
 import type { CliContext } from './program.ts';
 import { addSettingsOptions, settingsOf } from './settings-options.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -14,22 +15,36 @@ Examples:
   $ KUBECONFIG=~/.kube/config mcp-gateway sidecar --home /tmp/gateway
 `;
 
-/** Adds `sidecar`. */
+const controllerExamples = `
+It turns MCPBackends into Deployments and Services, and serves the REST interface to Envoy. Several may run: one of them leads.
+
+Examples:
+  $ KUBECONFIG=~/.kube/config MCP_GATEWAY_RUNNER_IMAGE=mcp-gateway-runner:0.1 \\
+      MCP_GATEWAY_CONTROLLER_URL=http://mcp-gateway-controller.mcp-gateway:8082 mcp-gateway controller
+`;
+
+type Run = (settings: Settings, context: { signal: AbortSignal; env: NodeJS.ProcessEnv; output: CliContext['stdout'] }) => Promise<void>;
+
+/** Adds `sidecar` and `controller`. */
 export function addKubernetesCommands(program: Command, { env, stdout, stderr }: CliContext): void {
-  addSettingsOptions(
-    program
-      .command('sidecar')
-      .description('decide about the requests of the Envoy beside it, on Kubernetes')
-      .addHelpText('after', sidecarExamples),
-  ).action(async (typed: Record<string, unknown>) => {
-    const { settings, warnings } = settingsOf(typed, env);
-    for (const warning of warnings) stderr.write(`mcp-gateway: ${warning}\n`);
-    const { runPod } = await import('../app/pod.ts');
-    const { stop, release } = listenForStop();
-    try {
-      await runPod(settings, { signal: stop, env, output: stdout });
-    } finally {
-      release();
-    }
+  const add = (name: string, description: string, help: string, load: () => Promise<Run>): void => {
+    const command = program.command(name).description(description).addHelpText('after', help);
+    addSettingsOptions(command).action(async (typed: Record<string, unknown>) => {
+      const { settings, warnings } = settingsOf(typed, env);
+      for (const warning of warnings) stderr.write(`mcp-gateway: ${warning}\n`);
+      const run = await load();
+      const { stop, release } = listenForStop();
+      try {
+        await run(settings, { signal: stop, env, output: stdout });
+      } finally {
+        release();
+      }
+    });
+  };
+  add('sidecar', 'decide about the requests of the Envoy beside it, on Kubernetes', sidecarExamples, async () => {
+    return (await import('../app/pod.ts')).runPod;
+  });
+  add('controller', 'run and look after the declared backends, on Kubernetes', controllerExamples, async () => {
+    return (await import('../app/controller.ts')).runController;
   });
 }

@@ -27,7 +27,7 @@ const toolScopes = z
   .refine((map) => Object.keys(map).length <= MAX_TOOL_SCOPES, `must have at most ${MAX_TOOL_SCOPES} entries`);
 
 export const access = z.strictObject({
-  tenants: texts.default([]).describe('Names of tenants whose callers may use the backend.'),
+  tenants: texts.default([]).describe('Names of tenants whose callers may use the backend; * for all.'),
   roles: texts.default([]).describe('Roles that may use the backend, whatever the tenant.'),
   scopes: scopes.default([]).describe('OAuth scopes that every request needs.'),
   toolScopes: toolScopes.default({}).describe('OAuth scopes that calls of some tools need besides, by tool; * stands for any characters.'),

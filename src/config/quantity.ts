@@ -22,7 +22,7 @@ export function parseQuantity(text: string): number | undefined {
 
 /** YAML reads `cpu: 2` as a number, and Kubernetes takes it. */
 function quantity(pattern: RegExp, error: string) {
-  return z.union([z.string().max(MAX_CHARS).regex(pattern, error), z.int().min(0)], { error }).transform(String);
+  return z.union([z.string().max(MAX_CHARS).regex(pattern, error), z.int().min(0, error)], { error }).transform(String);
 }
 
 export const cpuQuantity = quantity(CPU, 'must be a number of processors such as 500m, 2 or "1.5"');

@@ -68,6 +68,45 @@ describe('MCPBackend', () => {
     expect(spec.scaling).toEqual({ toZeroAfter: 900_000, startTimeout: 20_000 });
   });
 
+  it('takes what a cluster needs', () => {
+    const { spec } = backend(`
+  image: ghcr.io/a/b:1
+  replicas: 2
+  resources: { requests: { cpu: 250m, memory: 128Mi }, limits: { cpu: 1, memory: 1Gi } }
+  storage: { size: 5Gi, path: /graph, storageClass: fast }
+  scaling: { max: 8, sessionsPerReplica: 50, requestsPerReplica: 20 }`);
+    expect(spec.resources).toEqual({ requests: { cpu: '250m', memory: '128Mi' }, limits: { cpu: '1', memory: '1Gi' } });
+    expect(spec.storage).toEqual({ size: '5Gi', path: '/graph', storageClass: 'fast' });
+    expect(spec.scaling).toEqual({ startTimeout: 45_000, max: 8, sessionsPerReplica: 50, requestsPerReplica: 20 });
+    expect(backend('{ image: a, storage: {} }').spec.storage).toEqual({ size: '1Gi', path: '/data' });
+  });
+
+  it.each([
+    ['resources: { requests: { cpu: 2 }, limits: { cpu: 1500m } }', 'spec.resources.requests.cpu: must not be more than limits.cpu'],
+    [
+      'resources: { requests: { memory: 1Gi }, limits: { memory: 1G } }',
+      'spec.resources.requests.memory: must not be more than limits.memory',
+    ],
+    ['resources: { limits: { memory: 128m } }', 'spec.resources.limits.memory: must be a number of bytes such as 256Mi or 1Gi'],
+    ['resources: { limits: { cpu: 0.5 } }', 'spec.resources.limits.cpu: must be a number of processors such as 500m, 2 or "1.5"'],
+    ['resources: { limits: { gpu: 1 } }', 'spec.resources.limits.gpu: unknown field'],
+    ['storage: { size: much }', 'spec.storage.size: must be a number of bytes such as 256Mi or 1Gi'],
+    ['storage: { path: data }', 'spec.storage.path: must be the absolute path of a folder, such as /data'],
+    ['storage: { path: /a/../b }', 'spec.storage.path: must be the absolute path of a folder, such as /data'],
+    ['storage: { path: /tmp/x }', 'spec.storage.path: /tmp, /proc, /sys and /dev are taken: use a folder such as /data'],
+    ['storage: { storageClass: Fast }', 'spec.storage.storageClass: must be the name of a StorageClass'],
+    ['scaling: { max: 3 }', 'spec.scaling.max: needs sessionsPerReplica, requestsPerReplica or both'],
+    ['scaling: { sessionsPerReplica: 3 }', 'spec.scaling.max: is needed with sessionsPerReplica and requestsPerReplica'],
+    ['replicas: 4, scaling: { max: 3, requestsPerReplica: 1 }', 'spec.scaling.max: must not be less than replicas'],
+    [
+      'affinity: none, scaling: { max: 3, sessionsPerReplica: 1 }',
+      'spec.scaling.sessionsPerReplica: affinity: none has no sessions to count; use requestsPerReplica',
+    ],
+  ])('says what is wrong with %s', (spec, message) => {
+    const { problems } = parse(`${head('one')}spec: { image: a, ${spec} }`);
+    expect(problems.map(({ path, message }) => `${path}: ${message}`)).toEqual([message]);
+  });
+
   it('takes a url with credentials', () => {
     const { spec } = backend(
       '{ url: "https://mcp.example.com/mcp", upstreamAuth: { header: Authorization, valueFrom: { secretKeyRef: { name: a, key: b } } } }',
@@ -182,6 +221,8 @@ ${head('Two_')}spec: { image: "exec:./x", path: mcp }
     expect(faults('{ image: "exec:x", transport: stdio, healthCheck: { path: /status } }')).toEqual(['spec.healthCheck']);
     expect(faults('{ image: "exec:x", transport: stdio, healthCheck: { type: mcp } }')).toEqual([]);
     expect(faults('{ url: "https://x/", replicas: 2, path: /x }')).toEqual(['spec.path', 'spec.replicas']);
+    const cluster = 'resources: {}, storage: {}, scaling: { max: 2, requestsPerReplica: 1 }';
+    expect(faults(`{ url: "https://x/", ${cluster} }`)).toEqual(['spec.resources', 'spec.storage', 'spec.scaling.max']);
   });
 
   it('takes names of 50 characters and no more', () => {

@@ -75,6 +75,7 @@ describe('defaults', () => {
       controlListen: { host: '0.0.0.0', port: 8082 },
       runnerImage: undefined,
       drainGraceMs: 600_000,
+      drainIdleMs: 30_000,
       drainTimeoutMs: 10_000,
     });
     expect(warnings).toEqual([]);

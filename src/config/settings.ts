@@ -244,6 +244,12 @@ export const settingsTable = {
     doc: 'Kubernetes: how long a pod that has to go may keep its sessions, in milliseconds (0 to 3,600,000).',
     parse: integer(0, 3_600_000),
   }),
+  drainIdleMs: setting({
+    env: 'MCP_GATEWAY_DRAIN_IDLE_MS',
+    fallback: '30000',
+    doc: 'Kubernetes: a pod that has to go is let go when no call of its sessions has come for so long, in milliseconds (0 to 3,600,000).',
+    parse: integer(0, 3_600_000),
+  }),
   drainTimeoutMs: setting({
     env: 'MCP_GATEWAY_DRAIN_TIMEOUT_MS',
     fallback: '10000',

@@ -5,13 +5,15 @@ import { type BackendResource, CREATED_BY, type Resource } from '../config/resou
 import type { InstanceId } from '../core/ids.ts';
 import { within } from '../core/within.ts';
 import type { BackendStatus } from '../runtime/local/backend.ts';
+import type { InstanceStatus } from '../runtime/local/replica.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
 import { type Actor, creatorOf, mayRead, mayRegister, maySeeInside, mayWrite } from './actor.ts';
 import { type AdapterData, fieldOf, readAdapterData, specOf } from './adapter-data.ts';
 import { audited, nameIn } from './audited.ts';
 import { type BackendView, type Counts, viewOf } from './backend-view.ts';
 import type { ImagePolicy } from './image-policy.ts';
-import { ControlRefusal, invalidResource, noSuch } from './refusal.ts';
+import { logFileOf, type ReadLog } from './log-source.ts';
+import { ControlRefusal, declaredElsewhere, invalidResource, noSuch } from './refusal.ts';
 import { expectRevision, InvalidDocument, type Registered, type Registry } from './registry.ts';
 
 /** Somebody waits for the answer, and it is worth something without the numbers. */
@@ -25,8 +27,8 @@ export interface BackendControl {
   /** By name. */
   list(actor: Actor): Promise<readonly BackendView[]>;
   get(name: string, actor: Actor): Promise<BackendView>;
-  /** Where an instance writes what it says. */
-  logOf(name: string, instance: number, actor: Actor): string;
+  /** What an instance has said. */
+  logOf(name: string, instance: number, actor: Actor): ReadLog;
   /** Registers a backend; it begins to run. `body`: AdapterData. Nothing has happened unless it resolves. */
   create(body: unknown, actor: Actor): Promise<BackendView>;
   /** Declares a registered backend anew, as a whole, but for the values of variables that the body says are to be kept. */
@@ -52,11 +54,13 @@ export interface BackendControlDependencies {
   readonly countByInstance: () => Promise<ReadonlyMap<InstanceId, number>>;
   /** The gateway's own URL, without a slash at its end. */
   readonly baseUrl: () => string;
-  readonly restart: (name: string) => RestartOutcome;
+  readonly restart: (name: string) => RestartOutcome | Promise<RestartOutcome>;
   /** Ends what is open on a backend that is no longer there. Rejects when the store cannot be reached. */
   readonly endSessionsOn: (name: string) => Promise<void>;
   readonly audit: (entry: AuditEntry) => void;
   readonly now?: () => Date;
+  /** Default: from the file that the instance names. */
+  readonly readLog?: (backend: string, instance: InstanceStatus) => ReadLog;
 }
 
 export function createBackendControl(dependencies: BackendControlDependencies): BackendControl {
@@ -72,6 +76,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
     endSessionsOn,
     audit,
     now = () => new Date(),
+    readLog = (_, { log }) => logFileOf(log),
   } = dependencies;
   const count = (): Promise<Counts> => within(countByInstance(), COUNT_TIMEOUT_MS).catch(() => undefined);
 
@@ -100,8 +105,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
   /** One that the API has a say in. */
   const registered = (name: string, actor: Actor): void => {
     const { origin, file } = writable(name, actor);
-    if (origin !== 'api')
-      throw new ControlRefusal('elsewhere', `${name} is declared in a file, ${file.split('/').at(-1)}: change it there`);
+    if (origin !== 'api') throw declaredElsewhere(name, file);
   };
 
   /** Before anything is said about what was sent. */
@@ -181,7 +185,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
       const { length, [instance]: found } = status().find((each) => each.name === name)?.instances ?? [];
       if (!found) throw new ControlRefusal('missing', `${name} has ${length === 1 ? 'one instance' : `${length} instances`}`);
       if (found.log === '') throw new ControlRefusal('missing', `${name} runs elsewhere: its log is there`);
-      return found.log;
+      return readLog(name, found);
     },
     create: (body, actor) =>
       audited(audit, { action: 'backend.create', target: nameIn(body), actor }, async () => {
@@ -217,7 +221,7 @@ export function createBackendControl(dependencies: BackendControlDependencies): 
     restart: (name, actor) =>
       audited(audit, { action: 'backend.restart', target: name, actor }, async () => {
         writable(name, actor);
-        const outcome = restart(name);
+        const outcome = await restart(name);
         if (outcome === 'unknown') throw missing(name);
         if (outcome === 'elsewhere') throw new ControlRefusal('elsewhere', `${name} runs elsewhere: restart it there`);
         if (outcome === 'refused') throw new ControlRefusal('elsewhere', `${name} cannot run here: see its message`);

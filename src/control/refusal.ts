@@ -59,3 +59,9 @@ export function invalidResource(problems: readonly ResourceProblem[], rename: (p
 
 export const noSuch = (what: 'backend' | 'tenant', name: string): ControlRefusal =>
   new ControlRefusal('missing', `there is no ${what} ${name}`);
+
+/** Of a resource that is not the API's. `file`: its file, or `kubernetes:…` for one that was made with kubectl. */
+export function declaredElsewhere(name: string, file: string): ControlRefusal {
+  if (file.startsWith('kubernetes:')) return new ControlRefusal('elsewhere', `${name} was made with kubectl or a chart: change it there`);
+  return new ControlRefusal('elsewhere', `${name} is declared in a file, ${file.split('/').at(-1)}: change it there`);
+}

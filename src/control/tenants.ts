@@ -8,7 +8,7 @@ import type { Limits, WindowLimit } from '../quota/limits.ts';
 import type { AuditEntry } from '../telemetry/audit-line.ts';
 import { type Actor, creatorOf, mayReadTenants, mayWriteTenants } from './actor.ts';
 import { audited, nameIn } from './audited.ts';
-import { ControlRefusal, invalid, invalidResource, noSuch } from './refusal.ts';
+import { ControlRefusal, declaredElsewhere, invalid, invalidResource, noSuch } from './refusal.ts';
 import { expectRevision, InvalidDocument, type Registered, type Registry, revisionOf } from './registry.ts';
 import { adjusted, readTenantAdjustment, readTenantData } from './tenant-data.ts';
 import { detailOf, summaryOf, type TenantDetail, type TenantOrigin, type TenantSummary } from './tenant-view.ts';
@@ -62,8 +62,7 @@ export function createTenantControl(dependencies: TenantControlDependencies): Te
   };
   const registered = (name: string): void => {
     const { origin, file } = declaredAs(name);
-    if (origin !== 'api')
-      throw new ControlRefusal('elsewhere', `${name} is declared in a file, ${file.split('/').at(-1)}: change it there`);
+    if (origin !== 'api') throw declaredElsewhere(name, file);
   };
 
   const originOf = (name: string): TenantOrigin => {

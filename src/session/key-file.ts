@@ -27,14 +27,21 @@ export async function loadOrCreateRing(file: string, now: number = Date.now()): 
 
 /** Adds a key that seals after `PROPAGATION_MS`, and drops those that no living id can have been sealed with. */
 export async function rotateRing(file: string, now: number = Date.now()): Promise<RingKey[]> {
-  const current = await loadOrCreateRing(file, now);
-  const rotated = [newKey(now + PROPAGATION_MS), ...current];
-  const kept = rotated.filter((_, position) => {
-    const successor = rotated[position - 1];
-    return !successor || successor.sealFrom + OPENING_MS > now;
-  });
+  const kept = rotated(await loadOrCreateRing(file, now), { now, propagationMs: PROPAGATION_MS });
   await saveRing(file, kept);
   return kept;
+}
+
+/** A ring with a key more, which seals when every process has read it, and without those that open nothing any more. `ring` may be empty. */
+export function rotated(
+  ring: readonly RingKey[],
+  { now, propagationMs }: { readonly now: number; readonly propagationMs: number },
+): RingKey[] {
+  const all = [newKey(ring.length === 0 ? now : now + propagationMs), ...ring];
+  return all.filter((_, position) => {
+    const successor = all[position - 1];
+    return !successor || successor.sealFrom + OPENING_MS > now;
+  });
 }
 
 /** The form that travels between processes of one machine, over a socket that only the owner can open. */

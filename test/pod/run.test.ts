@@ -230,7 +230,7 @@ describe('a package', () => {
       await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
       start(['--home', home, `npm:${folder}`], { env: { npm_config_ignore_scripts: 'false' } });
       const pid = running?.pid as number;
-      const script = await waitFor('the script', () => descendantsOf(pid).find(({ command }) => /^node -e set/.test(command)));
+      const script = await waitFor('the script', () => descendantsOf(pid).find(({ command }) => command.startsWith('node -e set')));
       running?.kill('SIGTERM');
       expect(await exitCode()).toBe(SIGTERM_CODE);
       expect(alive(script.pid)).toBe(false);

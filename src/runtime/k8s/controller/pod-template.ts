@@ -1,6 +1,7 @@
 // The pod of a backend: its server, the drain agent beside it, and what both may do.
 
 import type { BackendSpec, EnvVariable } from '../../../config/backend-spec.ts';
+import { clusterProblem } from '../../../config/cluster-rules.ts';
 import type { BackendResource } from '../../../config/resources.ts';
 import { BACKEND_LABEL, SERVER_CONTAINER, SERVER_PORT } from '../instances.ts';
 
@@ -47,12 +48,8 @@ export interface PodOptions {
 
 /** Why a declared backend cannot run in a cluster, in one line; undefined when it can. */
 export function whyNotHere({ spec }: BackendResource): string | undefined {
-  if (spec.image?.kind === 'exec') {
-    return `spec.image: ${spec.image.text} is a program of one machine: a cluster runs container images, npm:… and pypi:…`;
-  }
-  return spec.image?.kind === 'oci' && spec.transport === 'stdio' && spec.args.length === 0
-    ? 'spec.args: transport: stdio with a container image needs the command to run, and an image that is built on the runner image'
-    : undefined;
+  const problem = clusterProblem(spec);
+  return problem && `${problem.path.join('.')}: ${problem.message}`;
 }
 
 /**
