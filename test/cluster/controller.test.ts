@@ -249,7 +249,8 @@ describe('a change of what runs', () => {
   it('is made anyway when one backend makes no sense; that one says why', async () => {
     world.controller('sense');
     await world.api.create(MCP_TENANTS, { metadata: { name: 'engineering', namespace: world.namespace }, spec: { priority: 1 } });
-    await world.declare('bare', { image, transport: 'stdio' });
+    // More than a schema of the API server can judge.
+    await world.declare('bare', { image, sessions: { idleTimeout: '99999d' } });
     await world.declare('good', { image });
     await waitFor('InvalidSpec', async () => (await world.condition('bare', 'Degraded'))?.reason === 'InvalidSpec');
     await waitFor('made', () => world.get(DEPLOYMENTS, 'good'));
