@@ -12,6 +12,7 @@ import {
   SERVICES,
   STATEFUL_SETS,
 } from '../../src/runtime/k8s/controller/kinds.ts';
+import { instanceIdOf, type Pod } from '../../src/runtime/k8s/instances.ts';
 import { type KubeObject, MCP_BACKENDS, MCP_TENANTS, PODS } from '../../src/runtime/k8s/objects.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { createWorld, quiet, type Seen, type World } from './controller-world.ts';
@@ -246,11 +247,41 @@ describe('a change of what runs', () => {
     await waitFor('awake', async () => (await world.get(DEPLOYMENTS, 'sleepy'))?.['spec'].replicas === 1);
   });
 
+  it('to fewer pods: the one with the most sessions stays, and the order is not written more often than it has to be', async () => {
+    let replicas = 3;
+    const sessions = new Map<string, number>();
+    const sessionsOn = (instances: readonly string[]): number => instances.reduce((sum, each) => sum + (sessions.get(each) ?? 0), 0);
+    const controller = world.controller('fewer', { hooks: { replicasWanted: () => replicas, sessionsOn } });
+    await world.declare('many', { image });
+    const pods = await waitFor('three pods', async () => {
+      const own = (await world.list(PODS)).filter(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] === 'many');
+      return own.length === 3 && own;
+    });
+    await world.makeReady('many');
+    await waitFor('Ready', async () => (await world.condition('many', 'Ready'))?.status === 'True');
+    // The oldest and the youngest are equally old here: the cluster alone would take any of them.
+    const [busy, , used] = pods.map((pod) => instanceIdOf(pod as Pod));
+    sessions.set(busy ?? '', 12);
+    sessions.set(used ?? '', 3);
+    controller.look('many');
+    await waitFor('counted', async () => (await world.get(MCP_BACKENDS, 'many'))?.['status'].sessions === 15, { timeoutMs: 40_000 });
+    world.writes.length = 0;
+    replicas = 1;
+    controller.look('many');
+    const left = await waitFor('one pod', async () => {
+      const own = (await world.list(PODS)).filter(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] === 'many');
+      return own.length === 1 && own;
+    });
+    expect(left.map((pod) => instanceIdOf(pod as Pod))).toEqual([busy]);
+    expect(world.work().filter(({ kind }) => kind === 'pods').length).toBeLessThanOrEqual(2);
+  });
+
   it('is made anyway when one backend makes no sense; that one says why', async () => {
     world.controller('sense');
     await world.api.create(MCP_TENANTS, { metadata: { name: 'engineering', namespace: world.namespace }, spec: { priority: 1 } });
-    // More than a schema of the API server can judge.
-    await world.declare('bare', { image, sessions: { idleTimeout: '99999d' } });
+    // A name that a file may have, and a Secret may not.
+    const env = [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'My_Secret', key: 'k' } } }];
+    await world.declare('bare', { image, env });
     await world.declare('good', { image });
     await waitFor('InvalidSpec', async () => (await world.condition('bare', 'Degraded'))?.reason === 'InvalidSpec');
     await waitFor('made', () => world.get(DEPLOYMENTS, 'good'));

@@ -139,7 +139,9 @@ function nameTaken(wanted: Wanted | undefined): Trouble {
 function refusal(error: unknown): Trouble | undefined {
   if (!(error instanceof KubeError)) return undefined;
   if (error.code === 422) return { reason: 'InvalidSpec', message: `the cluster does not take it: ${error.message}` };
-  if (error.code !== 403) return undefined;
+  // What admission forbids. What the controller's own role does not allow may be allowed in a moment: an API server that has just started
+  // does not know all roles yet.
+  if (error.code !== 403 || / is forbidden: User "/.test(error.message)) return undefined;
   return error.message.includes('exceeded quota')
     ? { reason: 'QuotaExceeded', message: `the namespace's quota is used up: ${error.message}` }
     : { reason: 'Forbidden', message: `the cluster forbids it: ${error.message}` };
