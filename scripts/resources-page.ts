@@ -29,7 +29,9 @@ ${table(tenantSchema)}
 
 * The definitions in [k8s/crds](../k8s/crds) hold the same rules, so that \`kubectl apply\` refuses what a gateway would not take, in the same words;
   \`kubectl apply --dry-run=server\` only asks. \`kubectl explain mcpbackend.spec\` shows the fields.
-* \`exec:\` images are refused: they are programs of one machine.
+* They need Kubernetes 1.29 or newer.
+* \`exec:\` images are refused: they are programs of one machine. A container image with \`transport: stdio\` needs \`args\`: the command to run, in an
+  image that is built on the runner image.
 * \`kubectl get mcp\` lists backends and tenants, \`-o wide\` says what is wrong. \`kubectl scale mcpbackend/NAME --replicas=3\` works as for a Deployment.
 * \`resources\` and \`storage\` are not used locally, and \`scaling.max\` means nothing there: one machine does not grow.
 * A quota twice, a variable twice, or a name of a tool in \`toolScopes\` that is too long is refused in other words than locally.

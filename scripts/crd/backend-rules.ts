@@ -4,7 +4,7 @@ import { EXEC_REFUSED, STDIO_NEEDS_COMMAND } from '../../src/config/cluster-rule
 import { REFUSED_VARIABLE } from '../../src/config/env-spec.ts';
 import { OCI, PROGRAM } from '../../src/config/image-reference.ts';
 import { HEADER_NAME, REFUSED_HEADER_PREFIXES, REFUSED_HEADERS } from '../../src/config/upstream-auth.ts';
-import { literal, matches, type Rule } from './cel.ts';
+import { isAbsoluteUrl, literal, matches, type Rule } from './cel.ts';
 
 /** What JavaScript calls white space, and the end of a C string. */
 const hasWhiteSpace = `self.matches(${literal(String.raw`[\s\v\x00\p{Z}\x{feff}]`)})`;
@@ -95,8 +95,8 @@ const image: readonly Rule[] = [
 ];
 
 const url: readonly Rule[] = [
-  { rule: 'isURL(self)', message: 'must be an absolute URL' },
-  { rule: "!isURL(self) || url(self).getScheme() in ['http', 'https']", message: 'must begin with http:// or https://' },
+  { rule: `${isAbsoluteUrl('self')} && url(self).getHost() != ''`, message: 'must be an absolute URL' },
+  { rule: `!(${isAbsoluteUrl('self')}) || url(self).getScheme() in ['http', 'https']`, message: 'must begin with http:// or https://' },
   { rule: `!${matches('self', /^[^/?#]*\/\/[^/?#]*@/)}`, message: 'must not contain a user or password: use upstreamAuth' },
   { rule: `!${matches('self', /[?#]/)}`, message: 'must not contain a query or fragment' },
 ];

@@ -24,6 +24,9 @@ export function matches(subject: string, { source, flags }: RegExp): string {
   return `${subject}.matches(${literal(`${flags.includes('i') ? '(?i)' : ''}${source.replaceAll('\\/', '/').replaceAll('(?:', '(')}`)})`;
 }
 
+/** With a scheme: to CEL the path of a request is a URL as well. */
+export const isAbsoluteUrl = (subject: string): string => `isURL(${subject}) && url(${subject}).getScheme() != ''`;
+
 /** Milliseconds, as a double: large numbers of days would overflow an integer. The text must be a duration. */
 export function milliseconds(subject: string): string {
   const amount = (suffix: number) => `double(${subject}.substring(0, ${subject}.size() - ${suffix}))`;
@@ -37,11 +40,13 @@ export function durationRules({ minMs, maxMs }: { minMs: number; maxMs: number }
   const within = (limits: string) => `[${milliseconds('self')}].all(ms, ${limits})`;
   const soundness: Rule = {
     rule: `${isDuration} && ${within(`ms >= ${minMs}.0 && ms <= ${MAX_DURATION_MS}.0`)}`,
+    message: `must be a duration such as 45s, 30m, 12h or 30d, at least ${formatDuration(minMs)}`,
     messageExpression: `'must be a duration such as 45s, 30m, 12h or 30d, at least ${formatDuration(minMs)}: got "' + self + '"'`,
   };
   if (maxMs === MAX_DURATION_MS) return [soundness];
   const limit: Rule = {
     rule: `!${isDuration} || ${within(`ms <= ${maxMs}.0 || ms > ${MAX_DURATION_MS}.0`)}`,
+    message: `must be at most ${formatDuration(maxMs)}`,
     messageExpression: `'must be at most ${formatDuration(maxMs)}: got "' + self + '"'`,
   };
   return [soundness, limit];

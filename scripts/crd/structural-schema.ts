@@ -111,8 +111,8 @@ function valuesOf(node: Structural): Structural {
   return {
     ...rest,
     ...(node.type === 'integer' && { format: isSmall(maximum) ? 'int32' : 'int64' }),
-    ...(Number.isSafeInteger(minimum) && minimum !== Number.MIN_SAFE_INTEGER && { minimum }),
-    ...(isSmall(maximum) && { maximum }),
+    ...(minimum !== undefined && { minimum }),
+    ...(maximum !== undefined && { maximum }),
   };
 }
 

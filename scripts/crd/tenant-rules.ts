@@ -1,7 +1,7 @@
 // What an MCPTenant has to keep beyond types and limits, for the API server: the rules of src/config in the same words.
 
 import { DURATION } from '../../src/config/durations.ts';
-import { matches, milliseconds, type Rule } from './cel.ts';
+import { isAbsoluteUrl, matches, milliseconds, type Rule } from './cel.ts';
 
 const isSame = (field: string, fallback: string): string =>
   `(has(a.${field}) ? a.${field} : ${fallback}) == (has(b.${field}) ? b.${field} : ${fallback})`;
@@ -23,5 +23,5 @@ export const tenantRules: Readonly<Record<string, readonly Rule[]>> = {
       message: 'two of them differ in their requests alone: keep the lower one',
     },
   ],
-  'match[].issuer': [{ rule: 'isURL(self)', message: 'must be an absolute URL' }],
+  'match[].issuer': [{ rule: isAbsoluteUrl('self'), message: 'must be an absolute URL' }],
 };

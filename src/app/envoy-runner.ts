@@ -1,7 +1,8 @@
 // Envoy as a process of the local gateway: configured, started, kept running, drained and stopped.
 
-import { rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { limited } from '../core/within.ts';
@@ -94,6 +95,7 @@ export async function writeEnvoyConfig(file: string, bootstrap: BootstrapOptions
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.tmp`;
   await writeFile(temporary, text, { mode: 0o600 });
   await rename(temporary, file);

@@ -17,10 +17,13 @@ interface Tally {
   at: number;
 }
 
+/** No pod is given longer to end. */
+const KEPT_MS = 3_600_000;
+
 export interface UseCounter {
   readonly decided: NonNullable<AuthorizeDependencies['audit']>;
   finished(finished: FinishedRequest): void;
-  /** Forgets what is not in the snapshot. */
+  /** Forgets what is long gone. */
   counts(snapshot: Snapshot): UseCounts;
 }
 
@@ -57,7 +60,8 @@ export function createUseCounter(now: () => number = () => performance.now()): U
     counts(snapshot) {
       const present = new Set<string>();
       for (const { instances: all } of snapshot.backends.values()) for (const { id } of all) present.add(id);
-      for (const id of [...instances.keys()]) if (!present.has(id)) instances.delete(id);
+      // What is under way on an instance that is no longer sent anything still counts.
+      for (const [id, { begun, at }] of instances) if (!present.has(id) && (begun === 0 || now() - at > KEPT_MS)) instances.delete(id);
       for (const name of [...backends.keys()]) if (!snapshot.backends.has(name as never)) backends.delete(name);
       const at = now();
       return {

@@ -42,6 +42,8 @@ export function startUseReports(options: UseReportsOptions): UseReports {
         instances.set(id, { calls: open ? Math.min(calls, open.get(address) ?? 0) : calls, idleMs });
       }
     }
+    // Instances that get nothing any more, but still have what was sent to them.
+    for (const [id, use] of counts.instances) if (!instances.has(id) && use.calls > 0) instances.set(id, use);
     return { instances, backends: counts.backends };
   };
 

@@ -132,5 +132,5 @@ function urlProblem(text: string): string | undefined {
   if (url.username !== '' || url.password !== '') {
     return 'must not contain a user or password: use upstreamAuth';
   }
-  return url.search !== '' || url.hash !== '' ? 'must not contain a query or fragment' : undefined;
+  return /[?#]/.test(text) ? 'must not contain a query or fragment' : undefined;
 }

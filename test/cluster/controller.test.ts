@@ -279,11 +279,14 @@ describe('a change of what runs', () => {
   it('is made anyway when one backend makes no sense; that one says why', async () => {
     world.controller('sense');
     await world.api.create(MCP_TENANTS, { metadata: { name: 'engineering', namespace: world.namespace }, spec: { priority: 1 } });
-    // A name that a file may have, and a Secret may not.
+    // What the rules of the custom resource cannot see, and a name that a file may have and a Secret may not.
+    await world.declare('bare', { url: 'https://mcp.example.com:99999/' });
     const env = [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'My_Secret', key: 'k' } } }];
-    await world.declare('bare', { image, env });
+    await world.declare('odd', { image, env });
     await world.declare('good', { image });
-    await waitFor('InvalidSpec', async () => (await world.condition('bare', 'Degraded'))?.reason === 'InvalidSpec');
+    for (const name of ['bare', 'odd']) {
+      await waitFor('InvalidSpec', async () => (await world.condition(name, 'Degraded'))?.reason === 'InvalidSpec');
+    }
     await waitFor('made', () => world.get(DEPLOYMENTS, 'good'));
     await waitFor('tenant', async () => (await world.get(MCP_TENANTS, 'engineering'))?.['status']?.conditions[0].status === 'True');
   });

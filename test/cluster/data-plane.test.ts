@@ -5,18 +5,17 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createKubeApi, type KubeApi } from '../../src/runtime/k8s/api.ts';
+import type { KubeApi } from '../../src/runtime/k8s/api.ts';
 import type { EndpointSlice } from '../../src/runtime/k8s/instances.ts';
 import { ENDPOINT_SLICES, MCP_BACKENDS, MCP_TENANTS } from '../../src/runtime/k8s/objects.ts';
-import { openTransport, type Transport } from '../../src/runtime/k8s/transport.ts';
 import { openSession, type Session } from '../harness/mcp-http.ts';
 import { ownAddress } from '../harness/own-address.ts';
 import { createScratch } from '../harness/scratch.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { type GatewayPod, startGatewayPod } from './gateway-pod.ts';
+import { type Installed, startInstalled } from './installed.ts';
 import { createPodWorld, type PodWorld, type RegisteredPod } from './registered-pods.ts';
 
-const kubeconfig = process.env['MCP_TEST_KUBECONFIG'] as string;
 const namespace = 'mcp';
 const scratch = createScratch();
 /** What the gateway's pod has told its controller. */
@@ -31,15 +30,15 @@ const controller = createServer((request, response) => {
     response.writeHead(204).end();
   });
 });
-let transport: Transport;
+let installed: Installed;
 let api: KubeApi;
 let world: PodWorld;
 let gateway: GatewayPod;
 
 beforeAll(async () => {
-  transport = await openTransport({ kubeconfig });
-  api = createKubeApi(transport);
-  world = createPodWorld(transport, namespace);
+  installed = await startInstalled();
+  api = installed.api;
+  world = createPodWorld(installed.transport, namespace);
   await new Promise<void>((resolve) => controller.listen(0, '127.0.0.1', resolve));
   const keyFile = join(scratch.folder, 'keys.json');
   writeFileSync(keyFile, JSON.stringify({ keys: [{ id: '00000001', secret: Buffer.alloc(32, 7).toString('base64'), sealFrom: 0 }] }));
@@ -48,12 +47,12 @@ beforeAll(async () => {
     MCP_GATEWAY_CONTROLLER_URL: `http://127.0.0.1:${(controller.address() as AddressInfo).port}`,
     MCP_GATEWAY_CONTROLLER_TOKEN_FILE: join(scratch.folder, 'token'),
   };
-  gateway = await startGatewayPod({ kubeconfig, namespace, keyFile, env });
+  gateway = await startGatewayPod({ kubeconfig: installed.kubeconfigs.gateway, namespace, keyFile, env });
 });
 afterAll(async () => {
   await gateway?.stop();
   await world?.close();
-  transport?.close();
+  await installed?.close();
   controller.close();
   scratch.remove();
 });
@@ -222,4 +221,20 @@ test('remote servers need no pods', async () => {
     { fieldManager: 'test', force: true },
   );
   expect((await (await opened('remote')).call('whoami')).pid).toBe(pod.pid);
+});
+
+test('while the API server is away everything goes on by what was seen last, and what changed meanwhile is seen afterwards', async () => {
+  await declare('steady');
+  const pods = [await world.add('steady'), await world.add('steady')];
+  await untilNewLandOn('steady', pods);
+  const session = await opened('steady');
+  await session.call('get');
+  await installed.server.kill();
+  expect(await session.call('get')).toMatchObject({ calls: 2 });
+  await untilNewLandOn('steady', pods);
+  expect((await fetch(`${gateway.probes}/readyz`)).status).toBe(200);
+  await installed.server.start();
+  const third = await world.add('steady');
+  await untilNewLandOn('steady', [...pods, third]);
+  expect(await session.call('get')).toMatchObject({ calls: 3 });
 });

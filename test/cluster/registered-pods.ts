@@ -2,12 +2,12 @@
 
 import { randomUUID } from 'node:crypto';
 import { createKubeApi, type KubeApi } from '../../src/runtime/k8s/api.ts';
-import { ENDPOINT_SLICES, type KubeObject, type KubeResource, PODS } from '../../src/runtime/k8s/objects.ts';
+import { ENDPOINT_SLICES, type KubeObject, PODS, pathOf } from '../../src/runtime/k8s/objects.ts';
 import type { Transport } from '../../src/runtime/k8s/transport.ts';
 import { ownAddress } from '../harness/own-address.ts';
 import { type ServerProcess, startServer } from '../harness/server-process.ts';
 
-const SERVICE_ACCOUNTS: KubeResource = { group: '', version: 'v1', plural: 'serviceaccounts', kind: 'ServiceAccount', namespaced: true };
+const RESTRICTED = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
 
 export interface RegisteredPod {
   readonly name: string;
@@ -15,6 +15,8 @@ export interface RegisteredPod {
   readonly pid: number;
   /** What the kubelet and the endpoint controller would say of it. */
   say(conditions: { readonly ready: boolean; readonly terminating?: boolean }): Promise<void>;
+  /** As `kubectl delete pod`: it has to go, and may take so long. The objects stay until `remove`. */
+  leave(graceSeconds: number): Promise<void>;
   /** The process is replaced, as the kubelet restarts a container. */
   restart(): Promise<void>;
   /** The process is killed; nothing is said of it. */
@@ -39,14 +41,18 @@ export function createPodWorld(transport: Transport, namespace: string): PodWorl
     const port = Number(new URL(server.url).port);
     let restarts = 0;
     const labels = { 'mcpgateway.dev/backend': backend };
-    // Where the controllers run, one of them makes it.
-    await api.apply(SERVICE_ACCOUNTS, { metadata: { name: 'default', namespace } }, { fieldManager: 'test', force: true });
     const { metadata } = await api.create(PODS, {
       metadata: {
         ...{ name, namespace, labels },
         ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${backend}-7d9f5c6b4`, uid: randomUUID(), controller: true }],
       },
-      spec: { containers: [{ name: 'server', image: 'example.com/server:1' }], terminationGracePeriodSeconds: 0 },
+      spec: {
+        containers: [{ name: 'server', image: 'example.com/server:1', securityContext: RESTRICTED }],
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+        // Of no kubelet: whoever deletes it has to remove it.
+        nodeName: 'node',
+        terminationGracePeriodSeconds: 30,
+      },
     } as KubeObject);
     const status = (): Promise<KubeObject> =>
       api.patch(
@@ -87,6 +93,11 @@ export function createPodWorld(transport: Transport, namespace: string): PodWorl
       async say({ ready, terminating = false }) {
         await api.apply(ENDPOINT_SLICES, sliceOf(ready, terminating), { fieldManager: 'test', force: true });
       },
+      async leave(graceSeconds) {
+        const path = `${pathOf(PODS, namespace, name)}?gracePeriodSeconds=${graceSeconds}`;
+        await transport.ask({ method: 'DELETE', path, signal: AbortSignal.timeout(10_000) });
+        await pod.say({ ready: false, terminating: true });
+      },
       async restart() {
         process.kill(server.pid, 'SIGKILL');
         await server.stop();
@@ -102,7 +113,8 @@ export function createPodWorld(transport: Transport, namespace: string): PodWorl
         pods.delete(pod);
         await server.stop();
         await api.delete(ENDPOINT_SLICES, name, namespace);
-        await api.delete(PODS, name, namespace);
+        const path = `${pathOf(PODS, namespace, name)}?gracePeriodSeconds=0`;
+        await transport.ask({ method: 'DELETE', path, signal: AbortSignal.timeout(10_000) });
       },
     };
     pods.add(pod);

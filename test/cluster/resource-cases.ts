@@ -117,6 +117,9 @@ const badImages: readonly ResourceCase[] = [
 
 const badUrls: readonly ResourceCase[] = [
   bad('no URL', { url: 'x' }, 'spec.url: must be an absolute URL'),
+  bad('a path as URL', { url: '/x' }, 'spec.url: must be an absolute URL'),
+  bad('a URL without a host', { url: 'https://' }, 'spec.url: must be an absolute URL'),
+  bad('an empty query', { url: 'https://x/?' }, 'spec.url: must not contain a query or fragment'),
   bad('another protocol', { url: 'ftp://x/' }, 'spec.url: must begin with http:// or https://'),
   bad('a password in a URL', { url: 'https://u:p@x/' }, 'spec.url: must not contain a user or password: use upstreamAuth'),
   bad('a query in a URL', { url: 'https://x/?a=1' }, 'spec.url: must not contain a query or fragment'),
@@ -322,6 +325,10 @@ const tenants: readonly ResourceCase[] = [
   },
   bad('no backend', { quotas: [{ requests: 5, per: '1m', backend: 'A' }] }, `spec.quotas.0.backend: ${NAME_FORM}`),
   bad('no issuer', { match: [{ ...entry, issuer: 'login' }] }, 'spec.match.0.issuer: must be an absolute URL'),
+  bad('a path as issuer', { match: [{ ...entry, issuer: '/x' }] }, 'spec.match.0.issuer: must be an absolute URL'),
+  bad('a number that is not exact', { priority: 2 ** 53 }, 'spec.priority: Too big: expected int to be <=9007199254740991', [
+    'spec.priority: spec.priority in body should be less than or equal to 9007199254740991',
+  ]),
   bad('no value', { match: [{ ...entry, values: [] }] }, 'spec.match.0.values: Too small: expected array to have >=1 items', [
     'spec.match.0.values: spec.match[0].values in body should have at least 1 items',
   ]),

@@ -1,7 +1,7 @@
 // Which endpoints become instances, in which state, and which are not believed.
 
 import { expect, test } from 'vitest';
-import { type EndpointSlice, instanceIdOf, instancesOf, type Pod, podUidOf } from './instances.ts';
+import { type EndpointSlice, instancesOf, type Pod } from './instances.ts';
 
 const pod = (name: string, more: Partial<Pod['metadata']> = {}, restartCount = 0): Pod => ({
   metadata: {
@@ -26,19 +26,20 @@ const slice = (endpoint: object, more: Partial<EndpointSlice> = {}): EndpointSli
   ...more,
 });
 
-const seen = (pods: readonly Pod[], ...slices: readonly EndpointSlice[]) =>
-  instancesOf('github', slices, (name) => pods.find(({ metadata }) => metadata.name === name));
+const NOW = Date.parse('2026-11-28T12:00:00Z');
+const look = (pods: readonly Pod[], slices: readonly EndpointSlice[], { now = NOW, movable = true } = {}) =>
+  instancesOf({ name: 'github', movable }, slices, (name) => pods.find(({ metadata }) => metadata.name === name), now);
+const seen = (pods: readonly Pod[], ...slices: readonly EndpointSlice[]) => look(pods, slices).instances;
 
 test('a ready endpoint of an own pod is an instance, named after the pod and its restarts', () => {
   expect(seen([pod('a', {}, 2)], slice({}))).toEqual([{ id: 'uid-a.2', address: '10.0.0.5:8000', state: 'ready' }]);
-  expect(podUidOf(instanceIdOf(pod('a', {}, 2)))).toBe('uid-a');
 });
 
 test('what has to go keeps its sessions and gets none; what is not ready gets nothing', () => {
   const stateOf = (conditions: object, more = {}) => seen([pod('a', more)], slice({ conditions }))[0]?.state;
   expect(stateOf({ ready: false, serving: true, terminating: true })).toBe('draining');
   expect(stateOf({ ready: false, serving: false, terminating: true })).toBe('draining');
-  expect(stateOf({ ready: true, serving: true }, { deletionTimestamp: '2026-11-28T00:00:00Z' })).toBe('draining');
+  expect(stateOf({ ready: true, serving: true }, { deletionTimestamp: '2026-11-28T13:00:00Z' })).toBe('draining');
   expect(stateOf({ ready: false, serving: false })).toBe('starting');
   expect(stateOf({})).toBe('starting');
 });
@@ -71,4 +72,22 @@ test('two slices of one pod are one instance', () => {
     { id: 'uid-a.0', address: '[fd00::5]:8000', state: 'ready' },
   ]);
   expect(seen([pod('a')], slice({}), six)).toHaveLength(1);
+});
+
+test('before a pod is ended by force its sessions are moved, if there is somewhere to go', () => {
+  const going = pod('a', { deletionTimestamp: '2026-11-28T12:10:00Z' });
+  const staying = { ...pod('b'), status: { podIP: '10.0.0.6' } };
+  const other = (ready: boolean) =>
+    slice({ addresses: ['10.0.0.6'], conditions: { ready }, targetRef: { kind: 'Pod', namespace: 'mcp', name: 'b', uid: 'uid-b' } });
+  const at = (time: string, options: { movable?: boolean; ready?: boolean } = {}) => {
+    const { instances, againAt } = look([going, staying], [slice({ conditions: { terminating: true } }), other(options.ready ?? true)], {
+      ...options,
+      now: Date.parse(time),
+    });
+    return [instances.map(({ id }) => id), againAt && new Date(againAt).toISOString()];
+  };
+  expect(at('2026-11-28T12:00:00Z')).toEqual([['uid-a.0', 'uid-b.0'], '2026-11-28T12:09:30.000Z']);
+  expect(at('2026-11-28T12:09:30Z')).toEqual([['uid-b.0'], undefined]);
+  expect(at('2026-11-28T12:09:30Z', { ready: false })).toEqual([['uid-a.0', 'uid-b.0'], undefined]);
+  expect(at('2026-11-28T12:09:30Z', { movable: false })).toEqual([['uid-a.0', 'uid-b.0'], undefined]);
 });

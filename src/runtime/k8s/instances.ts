@@ -13,6 +13,12 @@ export const SERVICE_LABEL = 'kubernetes.io/service-name';
 export const SERVER_CONTAINER = 'server';
 export const SERVER_PORT = 'mcp';
 
+/**
+ * So long before a pod is ended by force its sessions are opened again elsewhere, each between two of its calls, so that no call is cut: what is
+ * in its memory is lost either way.
+ */
+const MOVE_MS = 30_000;
+
 /** discovery.k8s.io/v1, as far as it matters here. */
 export interface EndpointSlice extends KubeObject {
   readonly addressType?: string;
@@ -36,17 +42,25 @@ export interface Pod extends KubeObject {
   };
 }
 
+export interface Found {
+  readonly instances: readonly Instance[];
+  /** When to look again although nothing has changed, milliseconds since 1970. */
+  readonly againAt: number | undefined;
+}
+
 /**
  * A restarted container is another instance: its sessions are gone. `slices` are those of the backend's Service, `podOf` finds a pod of the
  * backend's namespace by name. An endpoint is believed only when its pod is the backend's own: whoever may write EndpointSlices could
- * otherwise send sessions, with the identity of their callers, anywhere.
+ * otherwise send sessions, with the identity of their callers, anywhere. `movable`: its sessions can be opened again elsewhere.
  */
 export function instancesOf(
-  backend: string,
+  { name: backend, movable }: { readonly name: string; readonly movable: boolean },
   slices: readonly EndpointSlice[],
   podOf: (name: string) => Pod | undefined,
-): readonly Instance[] {
+  now: number,
+): Found {
   const found = new Map<InstanceId, Instance>();
+  const moves = new Map<InstanceId, number>();
   for (const { endpoints = [], ports = [], metadata } of slices) {
     const port = ports.find(({ name }) => name === SERVER_PORT)?.port;
     if (port === undefined) continue;
@@ -56,13 +70,20 @@ export function instancesOf(
       const pod = podOf(targetRef.name ?? '');
       if (!pod || pod.metadata.uid !== targetRef.uid || !isOwn(pod, backend) || !hasAddress(pod, ip)) continue;
       const id = instanceIdOf(pod);
+      const moved = movedAt(pod);
+      if (moved !== undefined && movable) moves.set(id, moved);
       const instance = { id, address: `${isIPv6(ip) ? `[${ip}]` : ip}:${port}`, state: stateOf(conditions, pod) };
       // A dual-stack Service has a slice for each family: the first one seen counts, unless the other one is ready and it is not.
       const other = found.get(id);
       if (!other || (other.state !== 'ready' && instance.state === 'ready')) found.set(id, instance);
     }
   }
-  return [...found.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const all = [...found.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  // Where there is nowhere to go, a session stays to the end.
+  const elsewhere = all.some(({ state }) => state === 'ready');
+  const instances = elsewhere ? all.filter(({ id }) => (moves.get(id) ?? Number.POSITIVE_INFINITY) > now) : all;
+  const later = [...moves.values()].filter((at) => at > now);
+  return { instances, againAt: later.length === 0 ? undefined : Math.min(...later) };
 }
 
 /** A pod's UID and how often its server has been restarted. */
@@ -71,9 +92,9 @@ export function instanceIdOf({ metadata, status }: Pod): InstanceId {
   return `${metadata.uid}.${restarts}` as InstanceId;
 }
 
-/** The pod's UID of an instance id. */
-export function podUidOf(instance: string): string {
-  return instance.slice(0, Math.max(0, instance.lastIndexOf('.')));
+/** When the sessions of a pod that has to go are moved, milliseconds since 1970; undefined: it stays. `deletionTimestamp` is the end of its grace. */
+function movedAt({ metadata }: Pod): number | undefined {
+  return metadata.deletionTimestamp === undefined ? undefined : Date.parse(metadata.deletionTimestamp) - MOVE_MS;
 }
 
 /** The condition of a pod that has to go comes before its readiness: it keeps what it has, and gets nothing new. */

@@ -46,7 +46,8 @@ export function watchDirectory({ transport, namespace, directory, createRemote, 
   const slicesOf = new Map<string, Map<string, EndpointSlice>>();
   const serviceOf = new Map<string, string>();
   const backendOfPod = new Map<string, string>();
-  const declared = new Map<string, { readonly policy: string; readonly published: string }>();
+  const declared = new Map<string, { readonly policy: string; readonly movable: boolean; readonly published: string }>();
+  const timers = new Map<string, NodeJS.Timeout>();
   const remotes = new Map<string, RemoteBackend>();
   const leaving = new Set<Promise<void>>();
   /** What one turn of the event loop has changed is written together. */
@@ -72,6 +73,7 @@ export function watchDirectory({ transport, namespace, directory, createRemote, 
   const forget = (name: string): void => {
     const gone = remotes.get(name)?.stop();
     remotes.delete(name);
+    lookAgain(name, undefined);
     if (gone) leaving.add(gone.finally(() => leaving.delete(gone)));
     if (declared.delete(name)) directory.removeBackend(name as BackendName);
   };
@@ -104,17 +106,32 @@ export function watchDirectory({ transport, namespace, directory, createRemote, 
     const before = declared.get(name);
     if (before?.policy === text) return;
     directory.putBackend(policy);
-    declared.set(name, { policy: text, published: before?.published ?? '[]' });
+    declared.set(name, { policy: text, movable: policy.sessions.recovery === 'reinitialize', published: before?.published ?? '[]' });
   };
 
   const putInstances = (name: string): void => {
     const known = declared.get(name);
     if (!known) return;
-    const instances = instancesOf(name, [...(slicesOf.get(name)?.values() ?? [])], (pod) => pods.items.get(`${namespace}/${pod}`));
+    const { movable } = known;
+    const own = [...(slicesOf.get(name)?.values() ?? [])];
+    const now = Date.now();
+    const { instances, againAt } = instancesOf({ name, movable }, own, (pod) => pods.items.get(`${namespace}/${pod}`), now);
+    lookAgain(name, againAt === undefined ? undefined : againAt - now);
     const published = JSON.stringify(instances);
     if (published === known.published) return;
     declared.set(name, { ...known, published });
     directory.putInstances(name as BackendName, instances);
+  };
+
+  const lookAgain = (name: string, afterMs: number | undefined): void => {
+    clearTimeout(timers.get(name));
+    timers.delete(name);
+    if (afterMs === undefined) return;
+    const look = (): void => {
+      changed.instances.add(name);
+      schedule();
+    };
+    timers.set(name, setTimeout(look, afterMs));
   };
 
   const putTenants = (): void => {
@@ -168,7 +185,7 @@ export function watchDirectory({ transport, namespace, directory, createRemote, 
     connected: () => all.every((each) => each.connected()),
     async close() {
       await Promise.all(all.map((each) => each.close()));
-      for (const name of [...remotes.keys()]) forget(name);
+      for (const name of [...remotes.keys(), ...declared.keys()]) forget(name);
       await Promise.all(leaving);
     },
   };
