@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { createKubeApi, type KubeApi } from '../../src/runtime/k8s/api.ts';
 import { type Controller, type ControllerOptions, createController } from '../../src/runtime/k8s/controller/controller.ts';
 import type { LeaseTiming } from '../../src/runtime/k8s/controller/leader.ts';
+import type { WorkloadOptions } from '../../src/runtime/k8s/controller/workload.ts';
 import { type KubeObject, type KubeResource, MCP_BACKENDS, PODS, pathOf } from '../../src/runtime/k8s/objects.ts';
 import { openTransport, type Transport } from '../../src/runtime/k8s/transport.ts';
 import { waitFor } from '../harness/wait-for.ts';
@@ -14,6 +15,11 @@ import { type ApiServer, startApiServer } from './api-server.ts';
 const namespace = 'mcp';
 const gatewayNamespace = 'mcp-gateway';
 const ACCOUNT = 'mcp-gateway-controller';
+/** What controllers are told about the cluster. */
+export const workload: WorkloadOptions = {
+  ...{ namespace, gatewayNamespace, runnerImage: 'registry.example/runner:1', drainGraceMs: 600_000 },
+  controllerUrl: `http://mcp-gateway-controller.${gatewayNamespace}:8082`,
+};
 /** Short enough that tests need not wait for a lease to lapse. */
 export const QUICK_LEASE: LeaseTiming = { leaseMs: 2_000, deadlineMs: 1_200, renewMs: 300, pollMs: 100 };
 
@@ -87,10 +93,7 @@ export async function createWorld(): Promise<World> {
     controller(by, options = {}) {
       const controller = createController({
         transport: own.transport,
-        workload: {
-          ...{ namespace, gatewayNamespace, runnerImage: 'registry.example/runner:1', drainGraceMs: 600_000 },
-          controllerUrl: `http://mcp-gateway-controller.${gatewayNamespace}:8082`,
-        },
+        workload,
         hooks: { replicasWanted: ({ spec }) => spec.replicas, sessionsOn: () => 0 },
         identity: by,
         log: pino({ level: process.env['CONTROLLER_LOG'] ?? 'silent' }),

@@ -15,7 +15,7 @@ import {
 import { instanceIdOf, type Pod } from '../../src/runtime/k8s/instances.ts';
 import { type KubeObject, MCP_BACKENDS, MCP_TENANTS, PODS } from '../../src/runtime/k8s/objects.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { createWorld, quiet, type Seen, type World } from './controller-world.ts';
+import { createWorld, quiet, type Seen, type World, workload } from './controller-world.ts';
 
 const image = 'ghcr.io/acme/server:1.0';
 let world: World;
@@ -245,6 +245,23 @@ describe('a change of what runs', () => {
     replicas = 1;
     controller.look('sleepy');
     await waitFor('awake', async () => (await world.get(DEPLOYMENTS, 'sleepy'))?.['spec'].replicas === 1);
+  });
+
+  it('to another version of the gateway replaces no pod; the drain agent comes along when something else does', async () => {
+    const first = world.controller('old-version');
+    await world.declare('kept', { image });
+    await waitFor('a pod', async () => (await world.get(DEPLOYMENTS, 'kept'))?.['status']?.replicas === 1);
+    const before = await world.get(DEPLOYMENTS, 'kept');
+    await first.close();
+    world.controller('new-version', { workload: { ...workload, runnerImage: 'registry.example/runner:2' } });
+    const drainOf = (deployment: Seen | undefined): string => deployment?.['spec'].template.spec.initContainers[0].image;
+    await world.declare('kept', { image, replicas: 2 });
+    await waitFor('scaled', async () => (await world.get(DEPLOYMENTS, 'kept'))?.['spec'].replicas === 2);
+    expect(templateOf(await world.get(DEPLOYMENTS, 'kept'))).toBe(templateOf(before));
+    await world.declare('kept', { image, replicas: 2, args: ['--other'] });
+    await waitFor('replaced', async () => templateOf(await world.get(DEPLOYMENTS, 'kept')) !== templateOf(before));
+    expect(drainOf(before)).toBe('registry.example/runner:1');
+    expect(drainOf(await world.get(DEPLOYMENTS, 'kept'))).toBe('registry.example/runner:2');
   });
 
   it('to fewer pods: the one with the most sessions stays, and the order is not written more often than it has to be', async () => {

@@ -8,6 +8,7 @@ import { DEPLOYMENTS, OWNED_KINDS, STATEFUL_SETS, type Wanted } from './kinds.ts
 import type { Workload } from './observed.ts';
 import { controllerOf, type Found, type OwnedObjects, type Owner } from './owned-objects.ts';
 import type { DeletionCosts } from './pod-deletion-cost.ts';
+import { runnerImageOf, sameTemplate } from './runner-image.ts';
 import { keepClaims } from './storage.ts';
 import type { Trouble } from './trouble.ts';
 import { GOVERNING_SUFFIX, objectsOf, type WorkloadOptions } from './workload.ts';
@@ -64,13 +65,12 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
       const seen = found[at]?.object;
       const claims = each.kind === STATEFUL_SETS && seen ? keepClaims(each.object, seen) : undefined;
       kept ??= claims?.trouble;
-      const isWorkload = each.kind === DEPLOYMENTS || each.kind === STATEFUL_SETS;
-      if (isWorkload && replicas < ((seen as Workload | undefined)?.spec?.replicas ?? 0)) {
+      if (isWorkload(each) && replicas < ((seen as Workload | undefined)?.spec?.replicas ?? 0)) {
         await costs.update(view.pods(owner.name), signal, { urgent: true });
       }
       const result = await objects.put(claims ? { kind: each.kind, object: claims.object } : each, seen, signal);
       if (!result) throw new Error(`${each.kind.kind} ${each.object.metadata.name} has been made by somebody else just now`);
-      if (isWorkload) workload = result;
+      if (isWorkload(each)) workload = result;
     }
     return { workload, kept };
   };
@@ -87,7 +87,7 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
     const replaced = workload === undefined || replicas === 0 || isServing(workload, replicas);
     let former: Workload | undefined;
     for (const { kind, object } of rest) {
-      const serves = kind === DEPLOYMENTS || kind === STATEFUL_SETS || object.metadata.name !== owner.name;
+      const serves = isWorkload({ kind }) || object.metadata.name !== owner.name;
       if (serves && !replaced) {
         if (object.metadata.name === owner.name) former = object;
         continue;
@@ -97,16 +97,28 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
     return former;
   };
 
+  /** With drain agents as they are where nothing else would replace their pods. */
+  const wantedFor = ({ resource, owner, replicas, restart }: ShapeRequest): readonly Wanted[] => {
+    const state = { uid: owner.uid, replicas, restart };
+    const wanted = objectsOf(resource, state, options);
+    const workload = wanted.find(isWorkload);
+    const seen = workload && view.owned(workload.kind, keyOf(workload.object));
+    const runnerImage = runnerImageOf(seen);
+    if (!seen || runnerImage === undefined || runnerImage === options.runnerImage) return wanted;
+    const kept = objectsOf(resource, { ...state, runnerImage }, options);
+    return kept.some((each) => isWorkload(each) && sameTemplate(each.object, seen)) ? kept : wanted;
+  };
+
   const asTheyAre: Shaper['asTheyAre'] = (owner) => {
-    const workloads = ownedBy(owner).filter(({ kind }) => kind === DEPLOYMENTS || kind === STATEFUL_SETS);
+    const workloads = ownedBy(owner).filter(isWorkload);
     return { workload: workloads[0]?.object, former: workloads[1]?.object };
   };
 
   return {
     asTheyAre,
     async shape(request, signal) {
-      const { resource, owner, replicas, restart } = request;
-      const wanted = objectsOf(resource, { uid: owner.uid, replicas, restart }, options);
+      const { owner } = request;
+      const wanted = wantedFor(request);
       try {
         const found = await Promise.all(wanted.map((each) => objects.find(each, owner, signal)));
         const foreign = found.findIndex(({ state }) => state === 'foreign');
@@ -122,6 +134,10 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
       }
     },
   };
+}
+
+function isWorkload({ kind }: Pick<Wanted, 'kind'>): boolean {
+  return kind === DEPLOYMENTS || kind === STATEFUL_SETS;
 }
 
 function isServing({ metadata, status }: Workload, replicas: number): boolean {
