@@ -4,6 +4,7 @@ import type { BackendResource } from '../../../config/resources.ts';
 import { type KubeObject, type KubeResource, keyOf } from '../objects.ts';
 import { KubeError } from '../transport.ts';
 import type { ClusterView } from './cluster-view.ts';
+import { marked } from './difference.ts';
 import { DEPLOYMENTS, OWNED_KINDS, STATEFUL_SETS, type Wanted } from './kinds.ts';
 import type { Workload } from './observed.ts';
 import { controllerOf, type Found, type OwnedObjects, type Owner } from './owned-objects.ts';
@@ -11,7 +12,7 @@ import type { DeletionCosts } from './pod-deletion-cost.ts';
 import { runnerImageOf, sameTemplate } from './runner-image.ts';
 import { keepClaims } from './storage.ts';
 import type { Trouble } from './trouble.ts';
-import { GOVERNING_SUFFIX, objectsOf, type WorkloadOptions } from './workload.ts';
+import { GOVERNING_SUFFIX, objectsOf, type WorkloadOptions, type WorkloadState } from './workload.ts';
 
 /** Nobody tells when a foreign object is gone, or a quota larger. */
 const LOOK_AGAIN_MS = 30_000;
@@ -47,6 +48,7 @@ export interface Shaper {
 }
 
 export function createShaper({ view, objects, costs, workload: options }: ShapeOptions): Shaper {
+  const known = new WeakMap<BackendResource, { readonly key: string; readonly wanted: readonly Wanted[] }>();
   const keyFor = (name: string): string => `${options.namespace}/${name}`;
 
   /** Whatever this very backend owns. */
@@ -68,7 +70,7 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
       if (isWorkload(each) && replicas < ((seen as Workload | undefined)?.spec?.replicas ?? 0)) {
         await costs.update(view.pods(owner.name), signal, { urgent: true });
       }
-      const result = await objects.put(claims ? { kind: each.kind, object: claims.object } : each, seen, signal);
+      const result = await objects.put(claims ? { kind: each.kind, object: marked(claims.object) } : each, seen, signal);
       if (!result) throw new Error(`${each.kind.kind} ${each.object.metadata.name} has been made by somebody else just now`);
       if (isWorkload(each)) workload = result;
     }
@@ -97,16 +99,24 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
     return former;
   };
 
+  /** Marked. Kept for as long as nothing that they depend on changes: most looks at a backend change nothing. */
+  const objectsFor = (resource: BackendResource, state: WorkloadState): readonly Wanted[] => {
+    const key = JSON.stringify(state);
+    const before = known.get(resource);
+    if (before?.key === key) return before.wanted;
+    const wanted = objectsOf(resource, state, options).map(({ kind, object }) => ({ kind, object: marked(object) }));
+    known.set(resource, { key, wanted });
+    return wanted;
+  };
+
   /** With drain agents as they are where nothing else would replace their pods. */
   const wantedFor = ({ resource, owner, replicas, restart }: ShapeRequest): readonly Wanted[] => {
     const state = { uid: owner.uid, replicas, restart };
-    const wanted = objectsOf(resource, state, options);
-    const workload = wanted.find(isWorkload);
-    const seen = workload && view.owned(workload.kind, keyOf(workload.object));
+    const seen = view.owned(resource.spec.storage ? STATEFUL_SETS : DEPLOYMENTS, keyFor(resource.name));
     const runnerImage = runnerImageOf(seen);
-    if (!seen || runnerImage === undefined || runnerImage === options.runnerImage) return wanted;
-    const kept = objectsOf(resource, { ...state, runnerImage }, options);
-    return kept.some((each) => isWorkload(each) && sameTemplate(each.object, seen)) ? kept : wanted;
+    if (!seen || runnerImage === undefined || runnerImage === options.runnerImage) return objectsFor(resource, state);
+    const kept = objectsFor(resource, { ...state, runnerImage });
+    return kept.some((each) => isWorkload(each) && sameTemplate(each.object, seen)) ? kept : objectsFor(resource, state);
   };
 
   const asTheyAre: Shaper['asTheyAre'] = (owner) => {

@@ -26,10 +26,12 @@ function byHand(concurrency = 16) {
       if (running.has(key)) throw new Error(`${key} is worked on twice at a time`);
       begun.push(key);
       together = Math.max(together, running.size + 1);
-      await new Promise<void>((finish, fail) => {
-        running.set(key, { finish, fail });
-        signal.addEventListener('abort', () => fail(signal.reason as Error));
-      }).finally(() => running.delete(key));
+      const stop = (): void => running.get(key)?.fail(signal.reason as Error);
+      signal.addEventListener('abort', stop);
+      await new Promise<void>((finish, fail) => running.set(key, { finish, fail })).finally(() => {
+        signal.removeEventListener('abort', stop);
+        running.delete(key);
+      });
     },
   });
   const turn = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
