@@ -43,6 +43,18 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      // `npm run test:kubelet`: a whole Kubernetes with one node, whose tests take turns.
+      {
+        test: {
+          name: 'kubelet',
+          include: ['test/kubelet/**/*.test.ts'],
+          globalSetup: 'test/kubelet/set-up.ts',
+          maxWorkers: 1,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
     ],
   },
 });

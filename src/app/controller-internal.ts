@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import { createInternalApi, type InternalApi, type Reviewed } from '../api/internal-api.ts';
 import type { Settings } from '../config/settings.ts';
+import { createBoundedCache } from '../core/bounded-cache.ts';
 import type { KubeApi } from '../runtime/k8s/api.ts';
 import type { Controller } from '../runtime/k8s/controller/controller.ts';
 import { WAKE_ANNOTATION } from '../runtime/k8s/controller/scale.ts';
@@ -18,6 +19,8 @@ const POD_UID = 'authentication.kubernetes.io/pod-uid';
 const TIMEOUT_MS = 5_000;
 /** Many gateways ask at once, and each asks again: one mark in so long is enough. */
 const WAKE_AGAIN_MS = 5_000;
+/** Gateways hear so soon of a pod that has to go, and their reports are so old when they arrive. */
+const NOTICE_MS = 2_000;
 
 export interface InternalOptions {
   readonly settings: Pick<Settings, 'namespace' | 'gatewayNamespace' | 'drainIdleMs'>;
@@ -48,6 +51,13 @@ export function createInternal({ settings, transport, api, board, controller, lo
     return { username: user.username, podUid: user.extra?.[POD_UID]?.[0] };
   };
 
+  const asked = createBoundedCache<string, number>(10_000);
+  const firstAsked = (podUid: string): number => {
+    const at = asked.get(podUid) ?? board.now();
+    asked.set(podUid, at);
+    return at;
+  };
+
   return createInternalApi({
     review,
     gatewayAccount: `system:serviceaccount:${gatewayNamespace}:${GATEWAY}`,
@@ -55,7 +65,9 @@ export function createInternal({ settings, transport, api, board, controller, lo
     report: board.put,
     async wake(backend) {
       const object = controller.view.backends.get(`${namespace}/${backend}`);
-      if (!object) return;
+      const { toZeroAfter } = (object?.['spec'] as { scaling?: { toZeroAfter?: string } } | undefined)?.scaling ?? {};
+      // Others have as many pods as they ever will have.
+      if (!object || toZeroAfter === undefined) return;
       const before = object.metadata.annotations?.[WAKE_ANNOTATION];
       if (before !== undefined && Date.now() - Date.parse(before) < WAKE_AGAIN_MS) return;
       await api.patch(MCP_BACKENDS, backend, namespace, { metadata: { annotations: { [WAKE_ANNOTATION]: new Date().toISOString() } } });
@@ -63,11 +75,14 @@ export function createInternal({ settings, transport, api, board, controller, lo
     },
     mayGo(podUid) {
       if (!board.isWarm() || !board.isHeard()) return undefined;
+      const askedAt = firstAsked(podUid);
       for (const name of controller.view.backendsWithPods()) {
         const pod = controller.view.pods(name).find(({ metadata }) => metadata.uid === podUid);
         if (!pod) continue;
         const { sessions, calls, idleMs } = board.instance(instanceIdOf(pod));
-        return { done: calls === 0 && (sessions === 0 || idleMs >= drainIdleMs), sessions, calls };
+        // What was reported before the gateways knew that it has to go says nothing of what they have sent it since.
+        const current = board.isHeardSince(askedAt + NOTICE_MS);
+        return { done: current && calls === 0 && (sessions === 0 || idleMs >= drainIdleMs), sessions, calls };
       }
       // A pod that is no longer there has nothing to wait for.
       return { done: true, sessions: 0, calls: 0 };

@@ -69,9 +69,12 @@ async function startOnce({ controllers = false, args = [] }: ApiServerOptions): 
     [controllerToken, 'system:kube-controller-manager', ''],
   ]);
   const running: Daemon[] = [];
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
   const stop = async (): Promise<void> => {
     for (const daemon of running.toReversed()) await daemon.stop('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
+    remove();
+    process.off('exit', remove);
   };
   const launch = (name: 'etcd' | 'kube-apiserver' | 'kube-controller-manager', all: readonly string[]): Daemon => {
     const daemon = startDaemon({ command: binary(name), args: all, logFile: join(folder, `${name}.log`) });

@@ -2,7 +2,7 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -29,6 +29,7 @@ const packages = {
   'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
   kubelet: 'k8s.io/kubernetes/cmd/kubelet',
   'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
+  pause: './pause',
 } as const;
 
 export type Binary = keyof typeof packages;
@@ -36,7 +37,7 @@ export type Binary = keyof typeof packages;
 /** What each suite needs, in the order in which it is built. */
 export const SUITES = {
   cluster: ['etcd', 'kube-apiserver', 'kubectl', 'helm', 'kube-controller-manager'],
-  kubelet: ['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'],
+  kubelet: ['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'pause'],
 } as const satisfies Record<string, readonly Binary[]>;
 
 /** Go's flags are part of the key of its cache: they are the same wherever these binaries are built. */
@@ -67,12 +68,17 @@ export async function provideBinaries(names: readonly Binary[], progress: (line:
   for (const name of names) {
     if (find(name) !== undefined) continue;
     const folder = cacheFolder();
-    await once({
-      lock: join(folder, `${name}.lock`),
-      isDone: () => find(name) !== undefined,
-      work: () => build(name, folder, progress),
-      longestWaitMs: LONGEST_BUILD_MS,
-    });
+    const lock = join(folder, `${name}.lock`);
+    const startedAt = Date.now();
+    if (existsSync(lock)) progress(`waiting for ${name}, which another process builds`);
+    const report = () => progress(`still building ${name}, for ${Math.round((Date.now() - startedAt) / 60_000)} min`);
+    const timer = setInterval(report, PROGRESS_MS);
+    try {
+      const work = () => build(name, folder, progress);
+      await once({ lock, isDone: () => find(name) !== undefined, work, longestWaitMs: LONGEST_BUILD_MS });
+    } finally {
+      clearInterval(timer);
+    }
   }
 }
 
@@ -92,7 +98,8 @@ function isExecutable(file: string): boolean {
 
 /** Its name changes with all that goes into the binaries, but for the version of Go. */
 function cacheFolder(): string {
-  const hash = createHash('sha256').update([goMod, readFileSync(join(manifests, 'go.sum'), 'utf8'), flags, packages.helm].join('\0'));
+  const sources = ['go.sum', 'pause/main.go'].map((name) => readFileSync(join(manifests, name), 'utf8'));
+  const hash = createHash('sha256').update([goMod, ...sources, flags, packages.helm].join('\0'));
   const key = hash.digest('hex').slice(0, 12);
   return join(cacheDir(), 'kubernetes', `${kubernetesVersion}-${process.platform}-${process.arch}-${key}`);
 }
@@ -102,9 +109,7 @@ async function build(name: Binary, folder: string, progress: (line: string) => v
   await mkdir(folder, { recursive: true });
   const work = await mkdtemp(join(folder, '.build-'));
   const startedAt = Date.now();
-  const minutes = () => Math.round((Date.now() - startedAt) / 60_000);
   progress(`building ${name} (once) into ${folder}`);
-  const timer = setInterval(() => progress(`still building ${name}, for ${minutes()} min`), PROGRESS_MS);
   try {
     // A command of another module than ours can only be installed; its own go.sum is checked.
     if (name === 'helm') await go(['install', '-trimpath', '-ldflags', stripped, packages.helm], { cwd: work, GOBIN: work, GOFLAGS: '' });
@@ -117,7 +122,6 @@ async function build(name: Binary, folder: string, progress: (line: string) => v
     await rename(join(work, made), join(folder, name));
     progress(`built ${name} in ${Math.round((Date.now() - startedAt) / 1000)} s`);
   } finally {
-    clearInterval(timer);
     await rm(work, { recursive: true, force: true });
   }
 }
@@ -148,7 +152,7 @@ async function go(args: readonly string[], { cwd, ...env }: { readonly cwd: stri
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     output = (output + text).slice(-MAX_OUTPUT_CHARS);
   });
-  const end = () => child.kill('SIGKILL');
+  const end = () => child.kill('SIGINT');
   process.once('exit', end);
   const code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('close', done));
   process.off('exit', end);

@@ -1,5 +1,6 @@
 // Lets one process at a time do an expensive piece of set-up, and tells the others when it is done.
 
+import { rmSync } from 'node:fs';
 import { mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,11 +28,15 @@ export async function once({ lock, isDone, work, longestWaitMs = LONGEST_WAIT_MS
   while (!isDone()) {
     if (await take(lock)) {
       const touch = setInterval(() => void utimes(lock, new Date(), new Date()).catch(() => {}), TOUCH_MS);
+      // Whoever ends in the middle of it keeps nobody waiting.
+      const release = () => rmSync(lock, { recursive: true, force: true });
+      process.once('exit', release);
       try {
         if (!isDone()) await work();
         return;
       } finally {
         clearInterval(touch);
+        process.off('exit', release);
         await rm(lock, { recursive: true, force: true });
       }
     }

@@ -53,11 +53,23 @@ export const renewed = (first: TestReport, second: TestReport): TestReport => ({
 
 export const failedFiles = ({ files }: TestReport): string[] => Object.keys(files).filter((path) => (files[path]?.failed ?? 0) > 0);
 
-/** `N passed, N failed`, and how many were skipped. @param code the exit code that the run would have. A run without a test failed. */
-export function closingLine({ files, errors }: TestReport, code: number | string | null | undefined): string {
-  const sum = (count: 'passed' | 'failed' | 'skipped') => Object.values(files).reduce((total, file) => total + file[count], 0);
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** @param code the exit code that the run would have. A run without a test failed, and so did one that says so itself. */
+export function countsOf({ files, errors }: TestReport, code: number | string | null | undefined): Counts {
+  const sum = (count: keyof Counts) => Object.values(files).reduce((total, file) => total + file[count], 0);
   const [passed, skipped] = [sum('passed'), sum('skipped')];
   const failed = sum('failed') + errors;
   const nothing = passed + failed === 0 || (failed === 0 && Boolean(code));
-  return `${passed} passed, ${nothing ? 1 : failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
+  return { passed, failed: nothing ? 1 : failed, skipped };
 }
+
+/** `N passed, N failed`, and how many were skipped. */
+export const sentenceOf = ({ passed, failed, skipped }: Counts): string =>
+  `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
+
+export const closingLine = (report: TestReport, code: number | string | null | undefined): string => sentenceOf(countsOf(report, code));

@@ -33,6 +33,10 @@ export interface UseBoard {
   isWarm(): boolean;
   /** Whether any gateway is heard at the moment. */
   isHeard(): boolean;
+  /** Whether every gateway that is heard has reported after this moment (of the board's clock). */
+  isHeardSince(moment: number): boolean;
+  /** Milliseconds of the board's clock. */
+  now(): number;
   instance(id: string): InstanceUse;
   sessionsOn(instances: readonly string[]): number;
   backend(name: string): BackendUse;
@@ -78,6 +82,8 @@ export function createUseBoard(now: () => number = () => performance.now()): Use
     },
     isWarm: () => now() - startedAt >= WARM_MS,
     isHeard: () => fresh().length > 0,
+    isHeardSince: (moment) => fresh().every(({ at }) => at >= moment),
+    now,
     instance,
     sessionsOn(instances) {
       let total = 0;
