@@ -12,7 +12,9 @@ import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { backend } from '../harness/resource.ts';
 import { connectSdkClient, type SdkClient } from '../harness/sdk-client.ts';
 import { tenant } from '../harness/tenant.ts';
+import { startControllerProcess } from './controller-process.ts';
 import { helm } from './helm.ts';
+import { startInstalled } from './installed.ts';
 import { createKubectl } from './kubectl.ts';
 import { CHART, charted, isFirst, type Manifest } from './renderings.ts';
 
@@ -222,4 +224,34 @@ test('nothing at all', { timeout: 60_000 }, async () => {
   const made = await byTool({ issuers: [], backends: [], tenants: [] });
   const manifests = await install(made.values);
   expect(manifests.some(({ apiVersion }) => apiVersion.startsWith('mcpgateway.dev/'))).toBe(false);
+});
+
+test('what custom resources declare, asked of the controller', { timeout: 120_000 }, async () => {
+  const installed = await startInstalled();
+  try {
+    const metadata = { name: 'github', namespace: 'mcp' };
+    await installed.server.kubectl.apply({ apiVersion: 'mcpgateway.dev/v1alpha1', kind: 'MCPBackend', metadata, spec: specs.github });
+    const controller = await startControllerProcess(installed);
+    try {
+      const secret = await installed.server.kubectl.get(['secret', 'mcp-gateway-token', '-n', 'mcp-gateway']);
+      const token = Buffer.from(secret.data?.['token'] ?? '', 'base64').toString();
+      const answer = await fetch(`${controller.url}/helm-values`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: '{}',
+      });
+      expect(answer.status).toBe(200);
+      const { values } = (await answer.json()) as Made;
+      expect(values).not.toContain(SECRET);
+      const rendered = (await charted(values)).find(({ kind }) => kind === 'MCPBackend');
+      expect(rendered).toMatchObject({
+        metadata,
+        spec: { args: specs.github.args, sessions: specs.github.sessions, storage: { size: '5Gi' } },
+      });
+    } finally {
+      await controller.stop();
+    }
+  } finally {
+    await installed.close();
+  }
 });
