@@ -40,7 +40,7 @@ const stageOf = (name: string): Stage => {
   if (!stage) throw new Error(`no stage ${name}`);
   return stage;
 };
-const valueIn = (stage: Stage, instruction: string): string =>
+const instructionOf = (stage: Stage, instruction: string): string =>
   stage.lines
     .find(([first]) => first === instruction)
     ?.slice(1)
@@ -66,7 +66,7 @@ function copied(stage: Stage, to: string): void {
 beforeAll(async () => {
   const modules = stageOf('modules');
   copied(modules, places['modules'] ?? '');
-  const [command = '', ...args] = valueIn(modules, 'RUN').split(' ');
+  const [command = '', ...args] = instructionOf(modules, 'RUN').split(' ');
   await run(command, [...args, '--prefer-offline'], { cwd: places['modules'], timeout: 300_000 });
 }, 320_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -84,7 +84,7 @@ test('everything that is copied from here is let through', () => {
 describe.each(['gateway', 'runner'])('%s', (name) => {
   const image = join(folder, name);
   const mcpGateway = (...args: readonly string[]) => {
-    const entry: unknown = JSON.parse(valueIn(stageOf(name), 'ENTRYPOINT'));
+    const entry: unknown = JSON.parse(instructionOf(stageOf(name), 'ENTRYPOINT'));
     const [main = ''] = (entry as string[]).slice(-1);
     // As in a pod: no home, and a folder that cannot be written to.
     const env = { PATH: process.env['PATH'], MCP_GATEWAY_HOME: join(folder, 'home'), SSL_CERT_FILE: '/etc/ssl/certs/ca-certificates.crt' };
@@ -93,7 +93,7 @@ describe.each(['gateway', 'runner'])('%s', (name) => {
   beforeAll(() => copied(stageOf(name), image));
 
   test('is nobody’s root, and has nothing of the tests', () => {
-    expect(valueIn(stageOf(name), 'USER')).toBe('65532:65532');
+    expect(instructionOf(stageOf(name), 'USER')).toBe('65532:65532');
     expect(readdirSync(image).toSorted()).toEqual(['dist', 'envoy', 'node_modules', 'package.json', 'proto']);
     for (const tool of ['vitest', 'typescript', 'tsx', '@biomejs']) expect(existsSync(join(image, 'node_modules', tool)), tool).toBe(false);
   });
