@@ -17,6 +17,7 @@ export interface GatewayPod {
   readonly url: string;
   readonly probes: string;
   readonly home: string;
+  readonly sidecarPid: number;
   backendUrl(name: string): string;
   logs(): string;
   /** As the kubelet does: `preStop`, then SIGTERM. */
@@ -95,6 +96,7 @@ export async function startGatewayPod({
     url: `http://127.0.0.1:${port}`,
     probes,
     home,
+    sidecarPid: sidecar.child.pid ?? 0,
     backendUrl: (name) => `http://127.0.0.1:${port}/adapters/${name}/mcp`,
     logs: () => output,
     async stop() {
