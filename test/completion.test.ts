@@ -39,9 +39,9 @@ async function offered(...words: readonly string[]): Promise<string[]> {
 
 test('commands, and commands of commands', async () => {
   const all = await offered('');
-  expect(all).toEqual(expect.arrayContaining(['up', 'backends', 'client-config', 'completion', 'config', 'sessions', 'tenants']));
+  expect(all).toEqual(expect.arrayContaining(['up', 'backends', 'client-config', 'completion', 'config', 'sessions', 'tenants', 'values']));
   for (const internal of ['worker', 'bridge', 'help']) expect(all).not.toContain(internal);
-  expect(await offered('c')).toEqual(['client-config', 'completion', 'config']);
+  expect(await offered('c')).toEqual(['client-config', 'completion', 'config', 'controller']);
   expect(await offered('backends', '')).toEqual(['list', 'get', 'add', 'update', 'rm', 'logs', 'restart']);
   expect(await offered('backends', '--help', 'l')).toEqual(['list', 'logs']);
   expect(await offered('backends', 'list', '')).toEqual([]);
@@ -52,6 +52,7 @@ test('options of each command', async () => {
   expect(await offered('backends', 'logs', '-')).toEqual(['--config', '--home', '--instance', '--lines', '-f', '--follow', '--help']);
   expect(await offered('up', '--l')).toEqual(['--listen']);
   expect(await offered('backends', 'get', 'github', '--j')).toEqual(['--json']);
+  expect(await offered('values', '--preset', '')).toEqual(['entra', 'keycloak', 'okta', 'auth0']);
 });
 
 test('fixed choices, wherever options stand before them', async () => {

@@ -12,7 +12,6 @@ const OTHERS_SETTINGS: ReadonlySet<string> = new Set([
   ...['issuers', 'publicUrl', 'redisUrl', 'probes', 'controlListen', 'controllerTokenFile'],
   ...['admin', 'resources', 'envoyBin', 'cacheDir', 'logFile'],
 ]);
-const NUMBERS: ReadonlySet<string> = new Set(['workers', 'envoyConcurrency', 'trustedProxies', 'drainGraceMs', 'drainTimeoutMs']);
 
 /** A name of Kubernetes, or nothing. */
 const secretName = z.string().regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$/);
@@ -44,8 +43,8 @@ const settings = z.strictObject(
   Object.fromEntries(
     Object.entries(settingsTable)
       .filter(([name]) => !OTHERS_SETTINGS.has(name))
-      .map(([name, { doc }]) => {
-        const value = NUMBERS.has(name) ? z.int().min(0) : z.union([z.string(), z.array(z.string())]);
+      .map(([name, { doc, fallback }]) => {
+        const value = /^\d+$/.test(fallback ?? '') ? z.int().min(0) : z.union([z.string(), z.array(z.string())]);
         return [name, value.optional().describe(doc)];
       }),
   ),

@@ -12,6 +12,7 @@ export const tags: readonly Json[] = [
   { name: 'adapters', description: 'Backends: MCP servers that the gateway runs or reaches.' },
   { name: 'tenants', description: 'Groups of callers, with what they may use up.' },
   { name: 'sessions', description: 'Open sessions of callers with backends.' },
+  { name: 'helm-values', description: 'What is declared, as values of the Helm chart.' },
 ];
 
 /** `required`: every answer has it. */

@@ -6,12 +6,14 @@ import { ControlRefusal, type RefusalCode } from '../control/refusal.ts';
 import type { SessionControl } from '../control/sessions.ts';
 import { StoreUnavailable } from '../control/store-unavailable.ts';
 import type { TenantControl } from '../control/tenants.ts';
+import type { ValuesControl } from '../control/values.ts';
 import { adapterOperations } from './adapter-operations.ts';
 import { type ApiAnswer, json, problem } from './answer.ts';
 import { openApiDocument } from './openapi.ts';
 import { type Operation, parseQuery } from './operation.ts';
 import { sessionOperations } from './session-operations.ts';
 import { tenantOperations } from './tenant-operations.ts';
+import { valuesOperations } from './values-operations.ts';
 
 /** The part of a request that decides. `query` is without its question mark. */
 export interface ApiRequest {
@@ -41,6 +43,7 @@ export interface RestOptions {
   readonly sessions: SessionControl;
   readonly tenants: TenantControl;
   readonly backends: BackendControl;
+  readonly values: ValuesControl;
 }
 
 const STATUS: Readonly<Record<RefusalCode, number>> = {
@@ -55,12 +58,12 @@ const STATUS: Readonly<Record<RefusalCode, number>> = {
   unavailable: 503,
 };
 
-const OURS = /^\/(adapters|sessions|tenants)(\/|$)|^\/openapi\.json$/;
+const OURS = /^\/(adapters|sessions|tenants)(\/|$)|^\/(helm-values|openapi\.json)$/;
 /** Nobody's revision, so that nothing is changed. */
 const NO_REVISION = '';
 
-export function createOperations({ sessions, tenants, backends }: RestOptions): readonly Operation[] {
-  return [...adapterOperations(backends), ...tenantOperations(tenants), ...sessionOperations(sessions)];
+export function createOperations({ sessions, tenants, backends, values }: RestOptions): readonly Operation[] {
+  return [...adapterOperations(backends), ...tenantOperations(tenants), ...sessionOperations(sessions), ...valuesOperations(values)];
 }
 
 export function createRest(options: RestOptions): Rest {

@@ -155,3 +155,14 @@ export const problemDetails = z
     errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
   })
   .meta({ id: 'Problem' });
+
+export const helmValues = z
+  .object({
+    values: z.string().describe('The values file: YAML text that `helm template` takes.'),
+    command: z.string().describe('Installs or changes the release, with the text in values.yaml.'),
+    secrets: z
+      .array(z.object({ namespace: z.string(), name: z.string(), keys: z.array(z.string()), command: z.string() }))
+      .describe('Secrets that have to be made besides.'),
+    notes: z.array(z.string()).describe('What was left out, and what has to be looked at.'),
+  })
+  .meta({ id: 'HelmValues' });

@@ -15,6 +15,7 @@ import { createImagePolicy } from '../control/image-policy.ts';
 import type { Registry } from '../control/registry.ts';
 import { createSessionControl, type SessionControlDependencies } from '../control/sessions.ts';
 import { createTenantControl } from '../control/tenants.ts';
+import { createValuesControl } from '../control/values.ts';
 import { createAddressRules } from '../core/address-rules.ts';
 import { tenantWindows } from '../gateway/claim.ts';
 import { type EndUpstreamDependencies, endUpstream } from '../gateway/end-upstream.ts';
@@ -94,6 +95,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       tokensAsked: settings.issuers.length > 0,
       audit,
     }),
+    values: createValuesControl({ declared, settings }),
   });
   const answerMcp = createAnswerMcp(version(), (err) => log.warn({ err }, 'MCP request of an administrator failed'));
   const rest = withMcp(plain, (request, actor) => answerMcp(request, performAs(plain, actor, request.signal)));

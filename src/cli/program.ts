@@ -17,6 +17,7 @@ import { addServeCommand } from './serve-command.ts';
 import { addSessionsCommands } from './sessions-commands.ts';
 import { addTenantsCommands } from './tenants-commands.ts';
 import { addUpCommand } from './up-command.ts';
+import { addValuesCommand } from './values-command.ts';
 
 /** What a command may use of the process around it. `argv` starts with the command's name. */
 export interface CliContext {
@@ -40,6 +41,7 @@ Examples:
   $ mcp-gateway config print --config gateway.yaml
   $ mcp-gateway backends list
   $ mcp-gateway sessions list
+  $ mcp-gateway values --out values.yaml
   $ mcp-gateway doctor
 `;
 
@@ -70,6 +72,7 @@ export async function runCli(context: CliContext): Promise<number> {
   addServeCommand(program, context);
   addSessionsCommands(program, context);
   addTenantsCommands(program, context);
+  addValuesCommand(program, context);
   addKubernetesCommands(program, context);
   addInternalCommands(program, context);
   try {

@@ -15,7 +15,7 @@ Examples:
   $ mcp-gateway client-config claude-desktop --stdio
   $ MCP_GATEWAY_URL=https://mcp.example.com MCP_GATEWAY_TOKEN_FILE=token.txt mcp-gateway serve
 
-Tools: list_backends, register_backend, tenant_quota. Where no gateway runs in the home, this starts one and stops it at the end. With
+Tools: list_backends, register_backend, tenant_quota, helm_values. Where no gateway runs in the home, this starts one and stops it at the end. With
 MCP_GATEWAY_URL it drives that gateway, with MCP_GATEWAY_TOKEN, MCP_GATEWAY_TOKEN_FILE, or a login with a code (MCP_GATEWAY_CLIENT_ID).
 Standard output carries the protocol only.
 `;

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { CallRefused, type Perform } from '../control/calls.ts';
 import { type AdapterPart, adapterPart, untilHealthy } from '../control/until-healthy.ts';
 import { answer, failed, failure } from './answer.ts';
+import { adapterDataOf, backendArguments } from './backend-arguments.ts';
 import { backend, backendOf } from './list-backends.ts';
 
 const input = z.strictObject({
@@ -14,18 +15,7 @@ const input = z.strictObject({
     .describe(
       'npm:@scope/name@1.2.3 or pypi:name==1.2.3 with the exact version, a container image, or the URL of a server that runs elsewhere.',
     ),
-  env: z.record(z.string(), z.string()).optional().describe('Environment variables. Their values are never shown again.'),
-  args: z.array(z.string()).optional().describe('Arguments of the program; $(PORT) stands for the port that it is given.'),
-  transport: z.enum(['streamable-http', 'stdio']).optional().describe('What the server speaks; streamable-http unless told otherwise.'),
-  port: z.int().min(1).max(65_535).optional().describe('Of a container; programs on this machine are given a port in PORT.'),
-  path: z.string().optional().describe('Where the server takes MCP requests; /mcp unless told otherwise.'),
-  replicas: z.int().min(0).max(100).optional(),
-  affinity: z.enum(['session', 'none']).optional().describe('none: the server is stateless, and requests are spread evenly.'),
-  healthCheck: z
-    .strictObject({ type: z.enum(['http', 'mcp']).optional(), path: z.string().optional() })
-    .optional()
-    .describe('GET /healthz unless told otherwise; { "type": "mcp" } probes with an MCP request.'),
-  tenants: z.array(z.string()).optional().describe('Tenants that may use it, "*" for all. None: its creator and administrators.'),
+  ...backendArguments,
   replace: z
     .boolean()
     .optional()
@@ -58,13 +48,7 @@ export function addRegisterBackend(server: McpServer, perform: Perform): void {
 async function declare({ replace = false, ...args }: Input, perform: Perform): Promise<AdapterPart> {
   const path = ['adapters', args.name];
   const present = replace ? await presentOf(path, perform) : undefined;
-  const { env, replicas, tenants, ...same } = args;
-  const given = {
-    ...same,
-    ...(env && { environmentVariables: { ...present?.environmentVariables, ...env } }),
-    ...(replicas !== undefined && { replicaCount: replicas }),
-    ...(tenants && { access: { ...present?.access, tenants } }),
-  };
+  const given = adapterDataOf(args, present);
   if (!present) return adapterPart.parse(await perform({ method: 'POST', path: ['adapters'], body: given }));
   // What is not named stays as it is: nobody loosens the rules of access by correcting a health check.
   const { imageName: _name, imageVersion: _version, requiredRoles: _roles, revision, ...kept } = present;

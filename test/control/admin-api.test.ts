@@ -66,6 +66,7 @@ async function start({ records = [recordOf()], over = {} }: { records?: SessionR
         endSessionsOn: async () => {},
         audit() {},
       }),
+      values: { make: () => ({ values: '', command: '', secrets: [], notes: [] }) },
     }),
   });
   const open = async (): Promise<SessionKey[]> => (await store.list({ limit: 100 })).map(({ key }) => key);

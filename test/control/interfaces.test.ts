@@ -141,6 +141,21 @@ describe('what one of them refuses, all of them refuse, in the same words', () =
     expect(said.slice(1)).toEqual([said[0], said[0]]);
   });
 
+  test.each<[why: string, role: Role, given: { backend?: string; url?: string }, says: RegExp]>([
+    ['whoever has no role', 'nobody', {}, /^values are made for viewers, operators and administrators only$/],
+    ['a backend that is not there', 'viewer', { backend: 'none' }, /^there is no backend none$/],
+    ['a URL that is none', 'admin', { url: 'mcp.example.com' }, /^publicUrl: must be a URL such as/],
+  ])('values for %s (%s)', async (_why, role, { backend, url: publicUrl }, says) => {
+    const backends = backend === undefined ? undefined : [{ name: backend }];
+    const said = await Promise.all([
+      byRest(role, 'POST /helm-values', { backends, publicUrl }),
+      byTool(role, 'helm_values', { ...(backends && { backends }), ...(publicUrl && { public_url: publicUrl }) }),
+      byCommand(role, 'values', ...(backend ? ['--backend', backend] : []), ...(publicUrl ? ['--public-url', publicUrl] : [])),
+    ]);
+    expect(said[0]).toMatch(says);
+    expect(said.slice(1)).toEqual([said[0], said[0]]);
+  });
+
   test('a time that is none', async () => {
     const change = { requests: 1, per: 'soon' };
     const said = await Promise.all([
@@ -200,7 +215,9 @@ describe('/admin/mcp', () => {
         error ? reject(new Error(`${error.message}\n${stderr}`)) : resolve(JSON.parse(stdout)),
       );
     });
-    expect(listed).toMatchObject({ tools: [{ name: 'list_backends' }, { name: 'register_backend' }, { name: 'tenant_quota' }] });
+    expect(listed).toMatchObject({
+      tools: [{ name: 'list_backends' }, { name: 'register_backend' }, { name: 'tenant_quota' }, { name: 'helm_values' }],
+    });
   });
 
   test('serves clients of 2026-07-28, too', async () => {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { problemOfValues } from '../harness/chart-values.ts';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { openSession } from '../harness/mcp-http.ts';
 import { serverBackend } from '../harness/resource.ts';
@@ -189,6 +190,9 @@ async function driveAll(call: Call, seen: readonly SeenAnswer[]): Promise<void> 
     quotas: [{ requests: 20, per: '1m' }],
     limits: { sessions: null },
   });
+  const wanted = { backends: [{ name: NAME }], tenants: [{ name: TENANT }], publicUrl: 'https://mcp.example.com' };
+  const { values } = await call<{ values: string }>('makeHelmValues', { requestBody: wanted });
+  expect(problemOfValues(values)).toBeUndefined();
   await call('deleteTenant', { name: TENANT, ifMatch: header('etag') });
   await call('deleteAdapter', { name: NAME });
 }
@@ -210,6 +214,8 @@ async function driveRefusals(call: Call): Promise<void> {
   await call('deleteTenant', { name: TENANT });
   await refused('getTenant', { name: TENANT }, 404);
   await refused('endSession', { key: 'none' }, 404);
+  await refused('makeHelmValues', { requestBody: { backends: [{ name: 'none' }] } }, 404);
+  await refused('makeHelmValues', { requestBody: { publicUrl: 'nowhere' } }, 400);
 }
 
 /** A path that is none, or means another one: it may be refused, or taken for that, before anybody looks at it. */

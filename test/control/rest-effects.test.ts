@@ -246,6 +246,8 @@ describe('values of variables', () => {
 
   test('nor in any log, state, metric or file but the registry’s', async () => {
     for (const path of ['/adapters', '/adapters/keeper', '/adapters/keeper/status', '/openapi.json']) await operator(`GET ${path}`);
+    texts.push((await operator('POST /helm-values', { body: {} })).text);
+    expect(texts.at(-1)).toContain('keeper');
     const authorization = `Bearer ${readFileSync(join(home, 'token'), 'utf8').trim()}`;
     for (const path of ['/status', '/metrics', '/adapters/keeper'])
       texts.push((await restAt(gateway.admin, { authorization })(`GET ${path}`)).text);

@@ -21,6 +21,7 @@ const LINES = [
   'DELETE /adapters/filed',
   'GET /tenants',
   'GET /sessions',
+  'POST /helm-values',
   'GET /openapi.json',
 ];
 

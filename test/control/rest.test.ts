@@ -99,6 +99,7 @@ const UNKNOWN: readonly CallerName[] = ['nobody', 'basic', 'forged', 'expired', 
 
 const rows: Readonly<Record<string, Row>> = {
   'the document': { line: () => 'GET /openapi.json', statuses: [200, 200, 200, 200, 200] },
+  'write a values file': { line: () => 'POST /helm-values', body: () => ({}), statuses: [403, 403, 200, 200, 200] },
   'list backends': { line: () => 'GET /adapters', statuses: [200, 200, 200, 200, 200] },
   'see a backend that is somebody’s': { line: () => 'GET /adapters/mine', statuses: [404, 200, 200, 200, 200] },
   'see a backend that is open to a tenant': { line: () => 'GET /adapters/shared', statuses: [200, 200, 200, 200, 200] },

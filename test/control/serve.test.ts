@@ -215,7 +215,7 @@ describe('as each client’s configuration starts it', () => {
         );
       });
     expect(await inspect('--method', 'tools/list')).toMatchObject({
-      tools: [{ name: 'list_backends' }, { name: 'register_backend' }, { name: 'tenant_quota' }],
+      tools: [{ name: 'list_backends' }, { name: 'register_backend' }, { name: 'tenant_quota' }, { name: 'helm_values' }],
     });
     expect(await inspect('--method', 'tools/call', '--tool-name', 'list_backends')).toMatchObject({
       structuredContent: { backends: [{ name: 'declared' }] },

@@ -1,7 +1,11 @@
 // The story of the product's first page: an issuer, three backends, a team with a quota of 1000 calls an hour, and what happens to them.
 
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Gateway, startGateway } from '../harness/gateway.ts';
+import { parse } from 'yaml';
+import { problemOfValues } from '../harness/chart-values.ts';
+import { type Gateway, MAIN, startGateway } from '../harness/gateway.ts';
 import { startIssuer, type TestIssuer } from '../harness/issuer.ts';
 import { runLoad } from '../harness/load.ts';
 import { openSession, post } from '../harness/mcp-http.ts';
@@ -103,6 +107,55 @@ test('a team gets its backends and its quota, and nobody else does', { timeout: 
   const refused = await post(gateway.backendUrl('jira'), message(1001), engineer);
   expect(refused).toMatchObject({ status: 200, messages: [{ id: 1001, result: { isError: true } }] });
   expect(await call('tenant_quota', { tenant_id: 'engineering' })).toMatchObject({ quotas: [{ use: { used: QUOTA, remaining: 0 } }] });
+});
+
+test('the same for Kubernetes: a values file for an Entra issuer that the chart takes, and the command', { timeout: 60_000 }, async () => {
+  const entra = {
+    issuer: 'https://login.microsoftonline.com/8b7f4c5e-0000-0000-0000-000000000000/v2.0',
+    preset: 'entra',
+    audiences: ['gateway'],
+  };
+  const match = [{ issuer: entra.issuer, claim: 'groups', values: ['eng'] }];
+  const asked = {
+    ...{ issuers: [entra], public_url: 'https://mcp.acme.com' },
+    backends: [
+      ...[{ name: 'github' }, { name: 'jira' }],
+      {
+        name: 'snowflake',
+        image: 'ghcr.io/acme/snowflake-mcp:2.1',
+        affinity: 'none',
+        replicas: 3,
+        tenants: ['engineering'],
+        env: { SNOWFLAKE_TOKEN: 'T0P' },
+      },
+    ],
+    tenants: [{ name: 'engineering', match, quotas: [{ requests: QUOTA, per: '1h' }] }],
+  };
+  const made = (await call('helm_values', asked)) as { values: string; command: string; secrets: readonly object[] };
+  expect(problemOfValues(made.values)).toBeUndefined();
+  expect(parse(made.values)).toMatchObject({
+    ...{ issuers: [entra], publicUrl: 'https://mcp.acme.com' },
+    backends: {
+      ...{ github: { url: expect.any(String), access: { tenants: ['engineering'] } }, jira: { healthCheck: { type: 'mcp' } } },
+      snowflake: { affinity: 'none', replicas: 3, env: [{ name: 'SNOWFLAKE_TOKEN', valueFrom: { secretKeyRef: { name: 'snowflake' } } }] },
+    },
+    tenants: { engineering: { match, quotas: [{ requests: QUOTA, per: '1h' }] } },
+  });
+  expect(made.command).toMatch(/^helm upgrade --install mcp-gateway .*--values values\.yaml$/);
+  expect(made.secrets).toMatchObject([{ namespace: 'mcp', name: 'snowflake', keys: ['SNOWFLAKE_TOKEN'] }]);
+  expect(JSON.stringify(made)).not.toContain('T0P');
+
+  // The command line writes the very same for what is declared.
+  const env = {
+    PATH: process.env['PATH'],
+    MCP_GATEWAY_URL: gateway.url,
+    MCP_GATEWAY_TOKEN: issuer.token('root', { roles: ['mcp.admin'] }),
+  };
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [MAIN, 'values', '--public-url', 'https://mcp.acme.com'], { env });
+  expect(stdout).toBe((await call('helm_values', { public_url: 'https://mcp.acme.com' }))['values']);
+  expect(problemOfValues(stdout)).toBeUndefined();
+  expect(stderr).toContain('install it: helm upgrade --install mcp-gateway');
+  expect(stderr).toContain('unprobed is left out');
 });
 
 test('a stateless backend spreads evenly', { timeout: 120_000 }, async () => {
