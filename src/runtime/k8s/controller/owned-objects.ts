@@ -86,7 +86,7 @@ export function createOwnedObjects({ api, cached }: OwnedObjectsOptions): OwnedO
       const object = recent(idOf(kind, key)) ?? cached(kind, key) ?? (await api.get(kind, name, namespace, signal));
       if (!object) return { state: 'own', object };
       const controller = controllerOf(object);
-      if (controller?.kind !== MCP_BACKENDS.kind || controller.name !== owner.name) return { state: 'foreign', object };
+      if (!isBackend(controller) || controller.name !== owner.name) return { state: 'foreign', object };
       const leaving = controller.uid !== owner.uid || object.metadata.deletionTimestamp !== undefined;
       return { state: leaving ? 'leaving' : 'own', object };
     },
@@ -103,6 +103,10 @@ export function createOwnedObjects({ api, cached }: OwnedObjectsOptions): OwnedO
     },
     seen: (kind, key) => written.delete(idOf(kind, key)),
   };
+}
+
+function isBackend(owner: OwnerReference | undefined): owner is OwnerReference {
+  return owner?.kind === MCP_BACKENDS.kind && owner.apiVersion.startsWith(`${MCP_BACKENDS.group}/`);
 }
 
 export function controllerOf({ metadata }: KubeObject): OwnerReference | undefined {

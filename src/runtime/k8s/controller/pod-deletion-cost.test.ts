@@ -33,6 +33,12 @@ describe('the order of pods', () => {
     expect(changes([pod('a', 1), pod('b', 4), pod('c', 2)], { a: 3, b: 3, c: 9 })).toEqual({ a: 3, b: 3, c: 9 });
   });
 
+  it('of a StatefulSet cannot be chosen', () => {
+    const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'a', uid: 'u', controller: true };
+    const numbered = (name: string): BackendPod => ({ metadata: { ...pod(name).metadata, ownerReferences: [owner] } });
+    expect(changes([numbered('a-0'), numbered('a-1')], { 'a-1': 5 })).toEqual({});
+  });
+
   it('does not count pods that go anyway, and fits an int32', () => {
     expect(changes([pod('a', 9, { deletionTimestamp: '2026-01-01T00:00:00Z' }), pod('b', 2)], { a: 1, b: 5 })).toEqual({});
     expect(changes([pod('a'), pod('b', 1)], { a: 1e12 })).toEqual({ a: 2 ** 31 - 1, b: 0 });
