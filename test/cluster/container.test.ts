@@ -133,7 +133,7 @@ test('images are named by exact versions', () => {
   const named = [...containerfile.matchAll(/^ARG \w+_IMAGE=(\S+)$/gm)].map(([, image = '']) => image);
   expect(named).toEqual([
     expect.stringMatching(/^node:\d+\.\d+\.\d+-/),
-    expect.stringMatching(/^gcr\.io\/distroless\/nodejs\d+-debian\d+:nonroot$/),
+    expect.stringMatching(/^gcr\.io\/distroless\/nodejs\d+-debian\d+:nonroot(@sha256:\w+)?$/),
   ]);
   for (const { from } of stages) expect(from).toMatch(/^\$\{\w+_IMAGE\}$/);
 });
