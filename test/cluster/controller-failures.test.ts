@@ -6,7 +6,7 @@ import { DEPLOYMENTS, LEASES, OWNED_KINDS } from '../../src/runtime/k8s/controll
 import type { KubeObject } from '../../src/runtime/k8s/objects.ts';
 import type { Transport } from '../../src/runtime/k8s/transport.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { createWorld, mortal, QUICK_LEASE, quiet, type World, type Write } from './controller-world.ts';
+import { createWorld, mortal, QUICK_LEASE, quiet, STEADY_LEASE, type World, type Write } from './controller-world.ts';
 
 const image = 'ghcr.io/acme/server:1.0';
 /** Steps of one backend's life: more than any of them has writes. */
@@ -85,7 +85,7 @@ describe('two controllers', () => {
 
   it('hand over at once when the leader stops, and never write at the same time', async () => {
     world.writes.length = 0;
-    const lease = { leaseMs: 15_000, deadlineMs: 10_000, renewMs: 2_000, pollMs: 250 };
+    const lease = STEADY_LEASE;
     const [one, two] = [world.controller('one', { leaseTiming: lease }), world.controller('two', { leaseTiming: lease })];
     const leader = await waitFor('a leader', () => [one, two].find((each) => each.isLeader()));
     const other = leader === one ? two : one;

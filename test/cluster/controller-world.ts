@@ -20,6 +20,8 @@ export const workload: WorkloadOptions = {
   ...{ namespace, gatewayNamespace, runnerImage: 'registry.example/runner:1', drainGraceMs: 600_000 },
   controllerUrl: `http://mcp-gateway-controller.${gatewayNamespace}:8082`,
 };
+/** Of the product, but for how often those who wait look: a busy machine does not make anybody lose it. */
+export const STEADY_LEASE: LeaseTiming = { leaseMs: 15_000, deadlineMs: 10_000, renewMs: 2_000, pollMs: 250 };
 /** Short enough that tests need not wait for a lease to lapse. */
 export const QUICK_LEASE: LeaseTiming = { leaseMs: 2_000, deadlineMs: 1_200, renewMs: 300, pollMs: 100 };
 

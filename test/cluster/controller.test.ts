@@ -114,13 +114,15 @@ describe('what a backend consists of', () => {
     expect(server.env).toEqual([{ name: 'PORT', value: '8000' }]);
   });
 
-  it('goes with the backend', async () => {
+  it('goes with the backend', { timeout: 120_000 }, async () => {
     world.controller('fifth');
     await world.api.delete(MCP_BACKENDS, 'github', world.namespace);
-    await waitFor('nothing left', async () => {
-      const left = await Promise.all([...OWNED_KINDS, PODS].map((kind) => world.list(kind)));
-      return left.flat().every(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] !== 'github');
-    });
+    const left = async (): Promise<boolean> => {
+      const all = await Promise.all([...OWNED_KINDS, PODS].map((kind) => world.list(kind)));
+      return all.flat().every(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] !== 'github');
+    };
+    // The garbage collector looks for new kinds every 30 s.
+    await waitFor('nothing left', left, { timeoutMs: 90_000 });
   });
 
   it('is made anew for a backend of the same name', async () => {
