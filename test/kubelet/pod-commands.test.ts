@@ -11,7 +11,7 @@ import { loadImage } from './containerd.ts';
 import { nodeFiles } from './image.ts';
 
 const namespace = 'pod-commands';
-const IMAGE = 'docker.io/test/runner:1';
+const IMAGE = 'docker.io/test/pod-commands:1';
 const kubectl = createKubectl(inject('cluster').kubeconfig);
 /** What the two commands load besides themselves. */
 const PACKAGES =
