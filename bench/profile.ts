@@ -24,7 +24,7 @@ const PROFILED_MAIN = `#!/usr/bin/env node
 import { writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector';
 
-if (process.argv[2] === 'sidecar') {
+if (process.argv[2] === 'worker') {
   const session = new Session();
   session.connect();
   session.post('Profiler.enable');

@@ -1,6 +1,7 @@
-// Which files are generated, and from what: pages of docs/, the custom resources in k8s/crds, and parts of the chart.
+// Which files are generated, and from what: pages of docs/, the custom resources in k8s/crds, parts of the chart, and what stands beside other gateways.
 
 import { errorsPage } from '../src/core/reasons.ts';
+import { besideFiles } from './beside/beside-files.ts';
 import { chartFiles } from './chart/chart-files.ts';
 import { crdFiles } from './crd/crds.ts';
 import { resourcesPage } from './resources-page.ts';
@@ -20,5 +21,6 @@ export function generatedPages(): readonly GeneratedPage[] {
     { file: 'docs/resources.md', content: resourcesPage() },
     ...crdFiles,
     ...chartFiles,
+    ...besideFiles(),
   ];
 }

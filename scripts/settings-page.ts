@@ -1,6 +1,7 @@
 // Renders the settings table as the page docs/config.md.
 
-import { configFileVariable, type Setting, settingsTable } from '../src/config/settings.ts';
+import type { Setting } from '../src/config/setting.ts';
+import { configFileVariable, settingsTable } from '../src/config/settings.ts';
 
 /** Markdown, the same for the same table. */
 export function settingsPage(): string {

@@ -90,7 +90,8 @@ export async function runPod(settings: Settings, { signal, env, output: stream }
     closers.add(() => workers.close());
     const { link } = workers;
     link.publishPort(settings.listen.port);
-    const envoy = createEnvoyAdmin(home.envoyAdmin);
+    // Beside an Envoy that is not ours, there is none in this pod: that one learns from the health check of gRPC.
+    const envoy = settings.edgePolicyListen === undefined ? createEnvoyAdmin(home.envoyAdmin) : undefined;
     const uses = startUseReports({
       ...{ gateway: env['POD_NAME'] ?? hostname(), directory, link, countByInstance: state.countByInstance, envoy, controller, log },
     });
@@ -107,7 +108,7 @@ export async function runPod(settings: Settings, { signal, env, output: stream }
       leaving ??= (async () => {
         log.info('draining');
         const deadline = performance.now() + settings.drainTimeoutMs;
-        await envoy.drain().catch((err: unknown) => log.warn({ err }, 'Envoy cannot be told to drain'));
+        await envoy?.drain().catch((err: unknown) => log.warn({ err }, 'Envoy cannot be told to drain'));
         await delay(Math.min(NOTICE_MS, settings.drainTimeoutMs));
         while (performance.now() < deadline && (await uses.callsUnderWay()) > 0) await delay(DRAIN_POLL_MS);
         log.info('drained');
@@ -117,7 +118,7 @@ export async function runPod(settings: Settings, { signal, env, output: stream }
     collectDefaultMetrics({ register: registry, prefix: 'mcp_supervisor_' });
     const probes = await startProbeServer({
       listen: settings.probes,
-      ready: async () => leaving === undefined && synced && link.ready().size > 0 && (await envoy.ready()),
+      ready: async () => leaving === undefined && synced && link.ready().size > 0 && ((await envoy?.ready()) ?? true),
       drain,
       metrics: async () => {
         const merged = AggregatorRegistry.aggregate([...(await link.metrics()), await registry.getMetricsAsJSON()]);

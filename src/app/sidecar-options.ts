@@ -26,7 +26,16 @@ export function sidecarOptions(sidecar: { name: string; grpc: string; http: stri
     publicUrl: { publicUrl: settings.publicUrl, trustForwardedHost: settings.trustedProxies > 0 },
     audit: auditTarget(settings),
     countUses: settings.controllerUrl !== undefined,
+    edge: edgePorts(settings),
   };
+}
+
+/** All of its settings are there, or none. */
+function edgePorts(settings: Settings): SidecarOptions['edge'] {
+  const { edgePolicyListen: policy, edgeRecoveryListen: recovery, edgeCertFile, edgeKeyFile, edgeCaFile, edgeSecretFile } = settings;
+  if (!policy || !recovery || !edgeCertFile || !edgeKeyFile || !edgeCaFile || !edgeSecretFile) return undefined;
+  const tls = { certFile: edgeCertFile, keyFile: edgeKeyFile, caFile: edgeCaFile };
+  return { policy, recovery, tls, secretFile: edgeSecretFile };
 }
 
 /** Where the audit log goes, as every process of the gateway needs it. */

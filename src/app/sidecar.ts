@@ -9,6 +9,7 @@ import type { BackendName } from '../core/ids.ts';
 import { createBalancer } from '../directory/balancer.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import { followDirectory } from '../directory/directory-link.ts';
+import { createEdgeProof, openEdgeSecrets } from '../envoy/edge-proof.ts';
 import { startPolicyServer } from '../envoy/policy-server.ts';
 import { createAdmissions } from '../gateway/admission.ts';
 import { createAuthorize } from '../gateway/authorize.ts';
@@ -21,6 +22,7 @@ import { type EdgeRules, loopbackHosts } from '../gateway/shape.ts';
 import { createStanding } from '../gateway/standing.ts';
 import { createToolHints } from '../gateway/tool-hints.ts';
 import { createToolLists } from '../gateway/tool-policy.ts';
+import type { TlsFiles } from '../http/mutual-tls.ts';
 import { createRecoveryEndpoint } from '../http/recovery-endpoint.ts';
 import { startSidecarServer } from '../http/sidecar-server.ts';
 import { createUpstreamClient } from '../http/upstream-client.ts';
@@ -67,6 +69,15 @@ export interface SidecarOptions {
   readonly audit: { readonly stdout?: boolean; readonly file?: string };
   /** On Kubernetes, where pods are kept or let go by what they do. */
   readonly countUses?: boolean;
+  /** Ports for an Envoy that is not ours. */
+  readonly edge?: EdgePorts | undefined;
+}
+
+export interface EdgePorts {
+  readonly policy: { readonly host: string; readonly port: number };
+  readonly recovery: { readonly host: string; readonly port: number };
+  readonly tls: TlsFiles;
+  readonly secretFile: string;
 }
 
 export interface SidecarContext {
@@ -182,8 +193,12 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
     connection.onRequest('sidecar/metrics', () => registry.getMetricsAsJSON());
     if (uses) connection.onRequest('sidecar/uses', () => uses.counts(directory.snapshot()));
 
+    const { edge: edgePorts } = options;
+    const secrets = edgePorts && openEdgeSecrets(edgePorts.secretFile, log);
+    closers.add(async () => secrets?.close());
     const http = await startSidecarServer({
       socket: options.http,
+      edge: edgePorts && { listen: edgePorts.recovery, tls: edgePorts.tls },
       answerRetry: createRecoveryEndpoint({
         recovery,
         directory,
@@ -200,6 +215,7 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
     closers.add(() => http.close());
     const policy = await startPolicyServer({
       socket: options.grpc,
+      edge: edgePorts && secrets && { listen: edgePorts.policy, tls: edgePorts.tls, proof: createEdgeProof({ ...secrets, log }) },
       authorize,
       sealAnswer: createSealAnswer({ sealer, store, limits, ages: (name) => agesOf(directory, name), log }),
       onFinished: (finished, name) => {
@@ -215,7 +231,7 @@ export async function runSidecar(options: SidecarOptions, { signal, env }: Sidec
     });
     closers.add(() => policy.close());
     await connection.sendNotification('sidecar/ready', options.name);
-    log.info({ grpc: options.grpc }, 'sidecar ready');
+    log.info({ grpc: options.grpc, ...(edgePorts && { policyPort: policy.edgePort, recoveryPort: http.edgePort }) }, 'sidecar ready');
 
     const stopped = new Promise<'stopped'>((resolve) => {
       if (signal.aborted) resolve('stopped');

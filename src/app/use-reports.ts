@@ -17,7 +17,8 @@ export interface UseReportsOptions {
   readonly directory: Pick<Directory, 'snapshot'>;
   readonly link: Pick<LinkServer, 'uses'>;
   readonly countByInstance: () => Promise<ReadonlyMap<InstanceId, number>>;
-  readonly envoy: Pick<EnvoyAdmin, 'activeByAddress'>;
+  /** Undefined when the Envoy is not ours to ask. */
+  readonly envoy: Pick<EnvoyAdmin, 'activeByAddress'> | undefined;
   readonly controller: Pick<ControllerLink, 'report'> | undefined;
   readonly log: Logger;
 }
@@ -34,7 +35,7 @@ export function startUseReports(options: UseReportsOptions): UseReports {
 
   /** What Envoy has open on an instance is the most that can be under way there: counts of a sidecar that died are lost. */
   const measure = async () => {
-    const [counts, open] = await Promise.all([link.uses().then(summed), envoy.activeByAddress().catch(() => undefined)]);
+    const [counts, open] = await Promise.all([link.uses().then(summed), envoy?.activeByAddress().catch(() => undefined)]);
     const instances = new Map<string, { calls: number; idleMs: number }>();
     for (const { instances: all } of directory.snapshot().backends.values()) {
       for (const { id, address } of all) {

@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { formatDuration } from '../config/durations.ts';
-import { type Setting, type Settings, settingsTable } from '../config/settings.ts';
+import type { Setting } from '../config/setting.ts';
+import { type Settings, settingsTable } from '../config/settings.ts';
 import { formatAddress } from '../config/settings-parsers.ts';
 import type { CliContext } from './program.ts';
 import { addSettingsOptions, settingsOf } from './settings-options.ts';

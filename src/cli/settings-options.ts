@@ -1,7 +1,8 @@
 // Makes command line options of the rows of the settings table, and settings of what was typed.
 
 import type { Command } from 'commander';
-import { type Setting, type SettingName, settingsTable } from '../config/settings.ts';
+import type { Setting } from '../config/setting.ts';
+import { type SettingName, settingsTable } from '../config/settings.ts';
 import { type LoadedSettings, loadSettings } from '../config/settings-load.ts';
 
 /** Adds `--config` and every option that the table has; nothing is parsed or defaulted here, the table does that. */

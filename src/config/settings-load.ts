@@ -4,7 +4,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
-import { clientVariables, configFileVariable, type Setting, type SettingName, type Settings, settingsTable } from './settings.ts';
+import type { Setting } from './setting.ts';
+import { clientVariables, configFileVariable, type SettingName, type Settings, settingsTable } from './settings.ts';
 import { formatAddress, isLoopback, type ParseContext } from './settings-parsers.ts';
 
 const MAX_CONFIG_BYTES = 1024 * 1024;
@@ -112,8 +113,26 @@ function readConfigFile(file: string, problems: string[]): Record<string, unknow
   }
 }
 
+const EDGE = ['edgePolicyListen', 'edgeRecoveryListen', 'edgeCertFile', 'edgeKeyFile', 'edgeCaFile', 'edgeSecretFile'] as const;
+
+/** An Envoy that is not ours is served with mutual TLS and a proof, or not at all. */
+function checkEdge(settings: Partial<Settings>, problems: string[]): void {
+  const missing = EDGE.filter((name) => settings[name] === undefined);
+  if (missing.length === EDGE.length) return;
+  if (missing.length > 0) problems.push(`the settings ${EDGE.join(', ')} belong together: ${missing.join(', ')} missing`);
+  if (settings.workers !== 1)
+    problems.push('edgePolicyListen needs workers: 1, because processes cannot share its port: run more replicas');
+}
+
 /** Without tokens, whoever reaches the listener may run every tool: so nobody else may reach it. */
-function checkTogether({ listen, admin, issuers = [], tlsCertFile, tlsKeyFile }: Partial<Settings>, problems: string[]): void {
+function checkTogether(settings: Partial<Settings>, problems: string[]): void {
+  const { listen, admin, issuers = [], tlsCertFile, tlsKeyFile, edgePolicyListen } = settings;
+  checkEdge(settings, problems);
+  if (edgePolicyListen !== undefined && !isLoopback(edgePolicyListen) && issuers.length === 0) {
+    problems.push(
+      `edgePolicyListen ${formatAddress(edgePolicyListen)} would serve other machines without asking for a token: name \`issuers\` of tokens, or use a loopback address`,
+    );
+  }
   if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined)) {
     problems.push(`tlsCertFile and tlsKeyFile belong together: ${tlsCertFile === undefined ? 'tlsCertFile' : 'tlsKeyFile'} is missing`);
   }

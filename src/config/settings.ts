@@ -1,6 +1,8 @@
 // Every process setting in one table: its key in gateway.yaml, environment variable, flag, default, parser and what it is for.
 
+import { edgeSettings } from './edge-settings.ts';
 import { type IssuerSpec, issuersSetting } from './issuer-spec.ts';
+import { optional, type Setting, setting } from './setting.ts';
 import {
   allowEntry,
   allowedImage,
@@ -12,31 +14,11 @@ import {
   namespaceName,
   oneOf,
   origin,
-  type Parser,
   path,
   program,
   redisUrl,
   text,
 } from './settings-parsers.ts';
-
-/** One row of the table. The key of the row is the key in gateway.yaml; units stand in it. */
-export interface Setting<Value> {
-  readonly env: string;
-  /** The option of `mcp-gateway up`, when there is one. */
-  readonly flag?: `--${string}`;
-  /** What the flag's value looks like in `--help`. */
-  readonly placeholder?: string;
-  /** As a user would write it; `<home>` and `<cache>` at its beginning stand for those folders. */
-  readonly fallback: string | undefined;
-  /** One sentence for the docs page and `--help`. */
-  readonly doc: string;
-  /** May hold a password: never printed. */
-  readonly secret?: true;
-  readonly parse: Parser<Value>;
-}
-
-const setting = <Value>(row: Setting<Value> & { readonly fallback: string }): Setting<Value> => row;
-const optional = <Value>(row: Omit<Setting<Value>, 'fallback'>): Setting<Value | undefined> => ({ ...row, fallback: undefined });
 
 /** In the order of the docs page. `home` stands before the rows whose default lies in it. */
 export const settingsTable = {
@@ -198,6 +180,7 @@ export const settingsTable = {
     doc: 'The private key of `tlsCertFile`, in PEM.',
     parse: path,
   }),
+  ...edgeSettings,
   namespace: setting({
     env: 'MCP_GATEWAY_NAMESPACE',
     fallback: 'mcp',

@@ -69,6 +69,13 @@ export const reasons = {
     message: 'Invalid Request: a token in the URL is not accepted, send it in the Authorization header',
     doc: 'The query holds `access_token`: it would stand in logs, and travel to the server.',
   },
+  edge_not_proven: {
+    status: 503,
+    rpcCode: -32603,
+    message: 'Policy service unavailable',
+    retryAfter: 5,
+    doc: 'The Envoy that asked has not shown that it removes the internal headers of its clients: the header mutations of `k8s/beside` are missing on this listener, or the secret differs. The log line `edge not proven` says which.',
+  },
   keys_unavailable: {
     status: 503,
     rpcCode: -32603,

@@ -1,7 +1,8 @@
-// The gRPC server that Envoy asks: Check, Process, StreamAccessLogs and health, on one unix socket.
+// The gRPC server that Envoy asks: Check, Process, StreamAccessLogs and health, on a unix socket, and for an Envoy elsewhere on a TCP port.
 
 import { rmSync } from 'node:fs';
 import {
+  experimental,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -20,6 +21,7 @@ import type { Tracing } from '../telemetry/tracing.ts';
 import { type FinishedRequest, type LogMessage, readLogMessage } from './access-log.ts';
 import { readCheck, type WireCheckRequest } from './check-request.ts';
 import { encodeDecision } from './check-response.ts';
+import type { EdgeProof } from './edge-proof.ts';
 import { answerProcessing, type WireProcessingRequest, type WireProcessingResponse } from './initialize-answer.ts';
 import { loadServices } from './services.ts';
 
@@ -27,9 +29,19 @@ import { loadServices } from './services.ts';
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** How long a stop waits for calls that are under way. */
 const STOP_TIMEOUT_MS = 5_000;
+/** How often certificates are read again. */
+const CERTIFICATE_POLL_MS = 10_000;
+
+/** A port for an Envoy elsewhere: with mutual TLS, and only for requests with a proof. */
+export interface EdgePolicyPort {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls: { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
+  readonly proof: EdgeProof;
+}
 
 export interface PolicyServerOptions {
   readonly socket: string;
+  readonly edge?: EdgePolicyPort | undefined;
   readonly authorize: Authorize;
   readonly sealAnswer: SealAnswer;
   /** The requests of one message of the log stream; `log` is the logger's name. */
@@ -42,11 +54,45 @@ export interface PolicyServerOptions {
 }
 
 export interface PolicyServer {
+  /** The port of `edge`. */
+  readonly edgePort: number | undefined;
   close(): Promise<void>;
 }
 
+/** Listens on the socket, and on the port of `edge`. @throws when one of them cannot be had, or a certificate cannot be read. */
 export async function startPolicyServer(options: PolicyServerOptions): Promise<PolicyServer> {
-  const { socket, authorize, sealAnswer, onFinished, serving, tracing, log } = options;
+  const { socket, edge } = options;
+  const own = createPolicyServer(options, () => true);
+  // The socket of a predecessor that was killed is still there; the supervisor starts no two processes for one path.
+  rmSync(socket, { force: true });
+  await bind(own.server, `unix:${socket}`, ServerCredentials.createInsecure());
+  if (edge === undefined) return { edgePort: undefined, close: own.close };
+  const others = createPolicyServer(options, edge.proof);
+  const { certFile: certificateFile, keyFile: privateKeyFile, caFile: caCertificateFile } = edge.tls;
+  const files = new experimental.FileWatcherCertificateProvider({
+    ...{ certificateFile, privateKeyFile, caCertificateFile },
+    refreshIntervalMs: CERTIFICATE_POLL_MS,
+  });
+  const { host, port } = edge.listen;
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const edgePort = await bind(others.server, address, experimental.createCertificateProviderServerCredentials(files, files, true));
+  return {
+    edgePort,
+    async close() {
+      await Promise.all([own.close(), others.close()]);
+    },
+  };
+}
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+  });
+}
+
+/** `admits`: whether a Check may be decided at all. */
+function createPolicyServer(options: PolicyServerOptions, admits: EdgeProof) {
+  const { authorize, sealAnswer, onFinished, serving, tracing, log } = options;
   const services = loadServices();
   const logStreams = new Set<ServerReadableStream<LogMessage, object>>();
   const server = new Server({
@@ -65,6 +111,10 @@ export async function startPolicyServer(options: PolicyServerOptions): Promise<P
         reply(refuse('internal_error'), callback);
       };
       try {
+        if (!admits(call.request)) {
+          reply(refuse('edge_not_proven'), callback);
+          return;
+        }
         const trace = tracing?.begin(metadataOf(call, 'traceparent'), metadataOf(call, 'tracestate'));
         const decision = authorize(readCheck(call.request, call, trace));
         if (decision instanceof Promise) decision.then((settled) => reply(settled, callback)).catch(fail);
@@ -117,15 +167,10 @@ export async function startPolicyServer(options: PolicyServerOptions): Promise<P
     },
   });
 
-  // The socket of a predecessor that was killed is still there; the supervisor starts no two processes for one path.
-  rmSync(socket, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
-  });
-
   return {
+    server,
     close: () =>
-      new Promise((resolve) => {
+      new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
           server.forceShutdown();
           resolve();

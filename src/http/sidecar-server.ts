@@ -2,10 +2,13 @@
 
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Addressed } from '../gateway/public-url.ts';
 import { refuse } from '../gateway/refusal.ts';
 import type { Answer } from '../gateway/request.ts';
+import { followTlsFiles, readTlsFiles, type TlsFiles } from './mutual-tls.ts';
 import { type AnswerRetry, isRetry } from './recovery-endpoint.ts';
 import { type AnswerWellKnown, WELL_KNOWN_PREFLIGHT } from './well-known.ts';
 
@@ -14,8 +17,12 @@ const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** Envoy asks another sidecar when one cannot be reached, but this is the answer: a 404 of ours must not be taken for one of an instance. */
 const FINAL = ['x-envoy-ratelimited', 'true'] as const;
 
+const TIMES = { keepAliveTimeout: 60_000, requestTimeout: 0 };
+
 export interface SidecarServerOptions {
   readonly socket: string;
+  /** A port for an Envoy elsewhere, with mutual TLS. */
+  readonly edge?: { readonly listen: { readonly host: string; readonly port: number }; readonly tls: TlsFiles } | undefined;
   readonly answerRetry: AnswerRetry;
   readonly answerWellKnown: AnswerWellKnown;
   readonly ready: () => boolean;
@@ -23,11 +30,14 @@ export interface SidecarServerOptions {
 }
 
 export interface SidecarServer {
+  /** The port of `edge`. */
+  readonly edgePort: number | undefined;
   close(): Promise<void>;
 }
 
 export async function startSidecarServer({
   socket,
+  edge,
   answerRetry,
   answerWellKnown,
   ready,
@@ -49,7 +59,7 @@ export async function startSidecarServer({
     return refuse('method_not_allowed', { headers: [['allow', 'GET, HEAD, OPTIONS']] });
   };
 
-  const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     // Writing may throw too: what a client sent is in some answers, and Node refuses it as a header value.
     answer(request, response)
       .then((decided) => write(response, decided))
@@ -58,13 +68,28 @@ export async function startSidecarServer({
         log.error({ err, requestId: request.headers['x-request-id'] }, 'answer failed');
         write(response, refuse('internal_error'));
       });
-  });
+  };
+  const server = createServer(TIMES, onRequest);
   rmSync(socket, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(socket, () => resolve());
   });
-  return { close: () => closeServer(server) };
+  if (edge === undefined) return { edgePort: undefined, close: () => closeServer(server) };
+  const demand = { requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+  const others = createTlsServer({ ...TIMES, ...demand, ...readTlsFiles(edge.tls) }, onRequest);
+  const unfollow = followTlsFiles(edge.tls, (files) => others.setSecureContext({ ...demand, ...files }), log);
+  await new Promise<void>((resolve, reject) => {
+    others.once('error', reject);
+    others.listen(edge.listen.port, edge.listen.host, () => resolve());
+  });
+  return {
+    edgePort: (others.address() as AddressInfo).port,
+    async close() {
+      unfollow();
+      await Promise.all([closeServer(server), closeServer(others)]);
+    },
+  };
 }
 
 /** As Envoy passes it on: the Host is the client's, the scheme is Envoy's own or that of a proxy which it trusts. */

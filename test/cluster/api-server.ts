@@ -193,6 +193,8 @@ export const controllerManagerArgs = (kubeconfig: string, files: CredentialFiles
   '--use-service-account-credentials',
   '--leader-elect=false',
   '--bind-address=127.0.0.1',
+  // With its own limit of 20 requests a second, tests with many objects would wait for it.
+  ...['--kube-api-qps=200', '--kube-api-burst=400'],
 ];
 
 export interface Readiness {

@@ -4,7 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { once } from '../setup/once.ts';
 import { cacheDir } from '../setup/tools.ts';
@@ -14,6 +14,8 @@ const HELM_VERSION = 'v4.3.1';
 const LONGEST_BUILD_MS = 3 * 3_600_000;
 const PROGRESS_MS = 60_000;
 const MAX_OUTPUT_CHARS = 20_000;
+/** Where Go is when it is on nobody's PATH: its own installation instructions say so. */
+const GO_FOLDER = '/usr/local/go/bin';
 
 const manifests = resolve(import.meta.dirname, 'binaries');
 const goMod = readFileSync(join(manifests, 'go.mod'), 'utf8');
@@ -126,11 +128,17 @@ async function build(name: Binary, folder: string, progress: (line: string) => v
   }
 }
 
+const goEnvironment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  PATH: [process.env['PATH'] ?? '', GO_FOLDER].join(delimiter),
+  CGO_ENABLED: '0',
+  GOTOOLCHAIN: 'local',
+  GOWORK: 'off',
+});
+
 async function checkGo(): Promise<void> {
   const how = `install Go ${oldestGo} or newer (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with the binaries`;
-  const said = await promisify(execFile)('go', ['env', 'GOVERSION'], { env: { ...process.env, GOTOOLCHAIN: 'local' } }).catch(
-    () => undefined,
-  );
+  const said = await promisify(execFile)('go', ['env', 'GOVERSION'], { env: goEnvironment() }).catch(() => undefined);
   if (said === undefined) throw new Error(`the tests against a real Kubernetes build it, and there is no Go: ${how}`);
   const version = said.stdout.trim().replace(/^go/, '');
   if (isOlder(version, oldestGo)) throw new Error(`Go ${version} is too old to build Kubernetes ${kubernetesVersion}: ${how}`);
@@ -146,7 +154,7 @@ async function go(args: readonly string[], { cwd, ...env }: { readonly cwd: stri
   const child = spawn('go', args, {
     cwd,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOWORK: 'off', ...env },
+    env: { ...goEnvironment(), ...env },
   });
   let output = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -1,15 +1,27 @@
-// For tests of the controller: namespaces of its own on a real API server, controllers whose writes are recorded, and the hand that makes pods ready.
+// For tests of the controller: a real API server with the cluster's own controllers, ours with the rights that it is installed with, and the hand that makes pods ready.
 
-import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { createKubeApi, type KubeApi } from '../../src/runtime/k8s/api.ts';
 import { type Controller, type ControllerOptions, createController } from '../../src/runtime/k8s/controller/controller.ts';
 import type { LeaseTiming } from '../../src/runtime/k8s/controller/leader.ts';
+import type { WorkloadOptions } from '../../src/runtime/k8s/controller/workload.ts';
 import { type KubeObject, type KubeResource, MCP_BACKENDS, PODS, pathOf } from '../../src/runtime/k8s/objects.ts';
 import { openTransport, type Transport } from '../../src/runtime/k8s/transport.ts';
 import { waitFor } from '../harness/wait-for.ts';
+import { type ApiServer, startApiServer } from './api-server.ts';
 
-const NAMESPACES: KubeResource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };
+const namespace = 'mcp';
+const gatewayNamespace = 'mcp-gateway';
+const ACCOUNT = 'mcp-gateway-controller';
+/** What controllers are told about the cluster. */
+export const workload: WorkloadOptions = {
+  ...{ namespace, gatewayNamespace, runnerImage: 'registry.example/runner:1', drainGraceMs: 600_000 },
+  controllerUrl: `http://mcp-gateway-controller.${gatewayNamespace}:8082`,
+};
+/** Of the product, but for how often those who wait look: a busy machine does not make anybody lose it. */
+export const STEADY_LEASE: LeaseTiming = { leaseMs: 15_000, deadlineMs: 10_000, renewMs: 2_000, pollMs: 250 };
 /** Short enough that tests need not wait for a lease to lapse. */
 export const QUICK_LEASE: LeaseTiming = { leaseMs: 2_000, deadlineMs: 1_200, renewMs: 300, pollMs: 100 };
 
@@ -28,8 +40,11 @@ export interface Write {
 export type Seen = KubeObject & Record<string, any>;
 
 export interface World {
+  readonly server: ApiServer;
+  /** With every right. */
   readonly api: KubeApi;
-  readonly transport: Transport;
+  /** With the controller's rights. */
+  readonly own: { readonly api: KubeApi; readonly transport: Transport };
   readonly namespace: string;
   readonly gatewayNamespace: string;
   /** All writes of all controllers, leases included. */
@@ -48,15 +63,18 @@ export interface World {
   close(): Promise<void>;
 }
 
-/** Needs nobody's kubelet. `kubeconfig`: of an administrator. */
-export async function createWorld(kubeconfig: string): Promise<World> {
-  const transport = await openTransport({ kubeconfig });
+/** Needs nobody's kubelet. One file of tests has one. */
+export async function createWorld(): Promise<World> {
+  const server = await startApiServer({ controllers: true });
+  const manifest = (path: string): string => readFileSync(join(import.meta.dirname, '../../k8s', path), 'utf8');
+  await server.kubectl.apply(manifest('base/namespaces.yaml'));
+  for (const kind of ['mcpbackends', 'mcptenants']) await server.kubectl.apply(manifest(`crds/mcpgateway.dev_${kind}.yaml`));
+  await server.kubectl.apply(manifest('base/rbac.yaml'));
+  await server.kubectl(['wait', '--for=condition=Established', 'crd/mcpbackends.mcpgateway.dev', 'crd/mcptenants.mcpgateway.dev']);
+  const transport = await openTransport({ kubeconfig: server.kubeconfig });
+  const ownTransport = await openTransport({ kubeconfig: await server.kubeconfigOf(ACCOUNT, gatewayNamespace) });
   const api = createKubeApi(transport);
-  const mark = randomBytes(4).toString('hex');
-  const [namespace, gatewayNamespace] = [`mcp-${mark}`, `gateway-${mark}`];
-  const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
-  await api.create(NAMESPACES, { metadata: { name: namespace, labels } });
-  await api.create(NAMESPACES, { metadata: { name: gatewayNamespace } });
+  const own = { transport: ownTransport, api: createKubeApi(ownTransport) };
   const writes: Write[] = [];
   const controllers: Controller[] = [];
 
@@ -72,21 +90,18 @@ export async function createWorld(kubeconfig: string): Promise<World> {
   };
 
   return {
-    ...{ api, transport, namespace, gatewayNamespace, writes, list },
+    ...{ server, api, own, namespace, gatewayNamespace, writes, list },
     work: () => writes.filter(({ kind }) => kind !== 'leases'),
     controller(by, options = {}) {
       const controller = createController({
-        transport,
-        workload: {
-          ...{ namespace, gatewayNamespace, runnerImage: 'registry.example/runner:1', drainGraceMs: 600_000 },
-          controllerUrl: `http://mcp-gateway-controller.${gatewayNamespace}:8082`,
-        },
+        transport: own.transport,
+        workload,
         hooks: { replicasWanted: ({ spec }) => spec.replicas, sessionsOn: () => 0 },
         identity: by,
         log: pino({ level: process.env['CONTROLLER_LOG'] ?? 'silent' }),
         leaseTiming: QUICK_LEASE,
         ...options,
-        api: recorded(options.api ?? api, by, writes),
+        api: recorded(options.api ?? own.api, by, writes),
       });
       controllers.push(controller);
       return controller;
@@ -112,9 +127,9 @@ export async function createWorld(kubeconfig: string): Promise<World> {
     closeControllers,
     async close() {
       await closeControllers();
-      await api.delete(NAMESPACES, namespace);
-      await api.delete(NAMESPACES, gatewayNamespace);
       transport.close();
+      ownTransport.close();
+      await server.stop();
     },
   };
 }

@@ -12,15 +12,16 @@ import {
   SERVICES,
   STATEFUL_SETS,
 } from '../../src/runtime/k8s/controller/kinds.ts';
+import { instanceIdOf, type Pod } from '../../src/runtime/k8s/instances.ts';
 import { type KubeObject, MCP_BACKENDS, MCP_TENANTS, PODS } from '../../src/runtime/k8s/objects.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { createWorld, quiet, type Seen, type World } from './controller-world.ts';
+import { createWorld, quiet, type Seen, type World, workload } from './controller-world.ts';
 
 const image = 'ghcr.io/acme/server:1.0';
 let world: World;
 
 beforeAll(async () => {
-  world = await createWorld(process.env['D_KUBECONFIG'] ?? '');
+  world = await createWorld();
 });
 afterEach(() => world?.closeControllers());
 afterAll(() => world?.close());
@@ -113,13 +114,15 @@ describe('what a backend consists of', () => {
     expect(server.env).toEqual([{ name: 'PORT', value: '8000' }]);
   });
 
-  it('goes with the backend', async () => {
+  it('goes with the backend', { timeout: 120_000 }, async () => {
     world.controller('fifth');
     await world.api.delete(MCP_BACKENDS, 'github', world.namespace);
-    await waitFor('nothing left', async () => {
-      const left = await Promise.all([...OWNED_KINDS, PODS].map((kind) => world.list(kind)));
-      return left.flat().every(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] !== 'github');
-    });
+    const left = async (): Promise<boolean> => {
+      const all = await Promise.all([...OWNED_KINDS, PODS].map((kind) => world.list(kind)));
+      return all.flat().every(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] !== 'github');
+    };
+    // The garbage collector looks for new kinds every 30 s.
+    await waitFor('nothing left', left, { timeoutMs: 90_000 });
   });
 
   it('is made anew for a backend of the same name', async () => {
@@ -167,9 +170,9 @@ describe('what is not the controller’s', () => {
     const metadata = { ...(content as Partial<KubeObject>).metadata, name, namespace: world.namespace };
     let foreign: Seen | undefined;
     const racing: KubeApi = {
-      ...world.api,
+      ...world.own.api,
       async get(...call) {
-        const found = await world.api.get(...call);
+        const found = await world.own.api.get(...call);
         if (!found && !foreign && call[0].plural === kind.plural && call[1] === name) {
           foreign = (await world.api.create(kind, { ...content, metadata })) as Seen;
         }
@@ -246,13 +249,63 @@ describe('a change of what runs', () => {
     await waitFor('awake', async () => (await world.get(DEPLOYMENTS, 'sleepy'))?.['spec'].replicas === 1);
   });
 
+  it('to another version of the gateway replaces no pod; the drain agent comes along when something else does', async () => {
+    const first = world.controller('old-version');
+    await world.declare('kept', { image });
+    await waitFor('a pod', async () => (await world.get(DEPLOYMENTS, 'kept'))?.['status']?.replicas === 1);
+    const before = await world.get(DEPLOYMENTS, 'kept');
+    await first.close();
+    world.controller('new-version', { workload: { ...workload, runnerImage: 'registry.example/runner:2' } });
+    const drainOf = (deployment: Seen | undefined): string => deployment?.['spec'].template.spec.initContainers[0].image;
+    await world.declare('kept', { image, replicas: 2 });
+    await waitFor('scaled', async () => (await world.get(DEPLOYMENTS, 'kept'))?.['spec'].replicas === 2);
+    expect(templateOf(await world.get(DEPLOYMENTS, 'kept'))).toBe(templateOf(before));
+    await world.declare('kept', { image, replicas: 2, args: ['--other'] });
+    await waitFor('replaced', async () => templateOf(await world.get(DEPLOYMENTS, 'kept')) !== templateOf(before));
+    expect(drainOf(before)).toBe('registry.example/runner:1');
+    expect(drainOf(await world.get(DEPLOYMENTS, 'kept'))).toBe('registry.example/runner:2');
+  });
+
+  it('to fewer pods: the one with the most sessions stays, and the order is not written more often than it has to be', async () => {
+    let replicas = 3;
+    const sessions = new Map<string, number>();
+    const sessionsOn = (instances: readonly string[]): number => instances.reduce((sum, each) => sum + (sessions.get(each) ?? 0), 0);
+    const controller = world.controller('fewer', { hooks: { replicasWanted: () => replicas, sessionsOn } });
+    await world.declare('many', { image });
+    const pods = await waitFor('three pods', async () => {
+      const own = (await world.list(PODS)).filter(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] === 'many');
+      return own.length === 3 && own;
+    });
+    await world.makeReady('many');
+    await waitFor('Ready', async () => (await world.condition('many', 'Ready'))?.status === 'True');
+    // The oldest and the youngest are equally old here: the cluster alone would take any of them.
+    const [busy, , used] = pods.map((pod) => instanceIdOf(pod as Pod));
+    sessions.set(busy ?? '', 12);
+    sessions.set(used ?? '', 3);
+    controller.look('many');
+    await waitFor('counted', async () => (await world.get(MCP_BACKENDS, 'many'))?.['status'].sessions === 15, { timeoutMs: 40_000 });
+    world.writes.length = 0;
+    replicas = 1;
+    controller.look('many');
+    const left = await waitFor('one pod', async () => {
+      const own = (await world.list(PODS)).filter(({ metadata }) => metadata.labels?.['mcpgateway.dev/backend'] === 'many');
+      return own.length === 1 && own;
+    });
+    expect(left.map((pod) => instanceIdOf(pod as Pod))).toEqual([busy]);
+    expect(world.work().filter(({ kind }) => kind === 'pods').length).toBeLessThanOrEqual(2);
+  });
+
   it('is made anyway when one backend makes no sense; that one says why', async () => {
     world.controller('sense');
     await world.api.create(MCP_TENANTS, { metadata: { name: 'engineering', namespace: world.namespace }, spec: { priority: 1 } });
-    // What the rules of the custom resource cannot see.
+    // What the rules of the custom resource cannot see, and a name that a file may have and a Secret may not.
     await world.declare('bare', { url: 'https://mcp.example.com:99999/' });
+    const env = [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'My_Secret', key: 'k' } } }];
+    await world.declare('odd', { image, env });
     await world.declare('good', { image });
-    await waitFor('InvalidSpec', async () => (await world.condition('bare', 'Degraded'))?.reason === 'InvalidSpec');
+    for (const name of ['bare', 'odd']) {
+      await waitFor('InvalidSpec', async () => (await world.condition(name, 'Degraded'))?.reason === 'InvalidSpec');
+    }
     await waitFor('made', () => world.get(DEPLOYMENTS, 'good'));
     await waitFor('tenant', async () => (await world.get(MCP_TENANTS, 'engineering'))?.['status']?.conditions[0].status === 'True');
   });

@@ -17,6 +17,7 @@ export interface GatewayPod {
   readonly url: string;
   readonly probes: string;
   readonly home: string;
+  readonly sidecarPid: number;
   backendUrl(name: string): string;
   logs(): string;
   /** As the kubelet does: `preStop`, then SIGTERM. */
@@ -30,9 +31,18 @@ export interface GatewayPodOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Do not wait until it is ready. */
   readonly wait?: boolean;
+  /** Without an Envoy of its own: beside one that already runs. */
+  readonly alone?: boolean;
 }
 
-export async function startGatewayPod({ kubeconfig, namespace, keyFile, env = {}, wait = true }: GatewayPodOptions): Promise<GatewayPod> {
+export async function startGatewayPod({
+  kubeconfig,
+  namespace,
+  keyFile,
+  env = {},
+  wait = true,
+  alone = false,
+}: GatewayPodOptions): Promise<GatewayPod> {
   const home = mkdtempSync(join(tmpdir(), 'pod-'));
   const [port, probesPort] = [await freePort(), await freePort()];
   const config = join(home, 'gateway.yaml');
@@ -56,15 +66,17 @@ export async function startGatewayPod({ kubeconfig, namespace, keyFile, env = {}
     const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     return { child, exited };
   };
-  const envoy = start(envoyBinary(), ['-c', envoyConfig, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warning']);
+  const envoyArgs = ['-c', envoyConfig, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warning'];
+  const envoy = alone ? undefined : start(envoyBinary(), envoyArgs);
   const sidecar = start(process.execPath, [MAIN, 'sidecar']);
+  const both = envoy === undefined ? [sidecar] : [sidecar, envoy];
   const probes = `http://127.0.0.1:${probesPort}`;
   const end = async (): Promise<void> => {
-    for (const { child } of [sidecar, envoy]) child.kill('SIGTERM');
+    for (const { child } of both) child.kill('SIGTERM');
     const late = setTimeout(() => {
-      for (const { child } of [sidecar, envoy]) child.kill('SIGKILL');
+      for (const { child } of both) child.kill('SIGKILL');
     }, STOP_TIMEOUT_MS);
-    await Promise.all([sidecar.exited, envoy.exited]);
+    await Promise.all(both.map(({ exited }) => exited));
     clearTimeout(late);
     rmSync(home, { recursive: true, force: true });
   };
@@ -84,6 +96,7 @@ export async function startGatewayPod({ kubeconfig, namespace, keyFile, env = {}
     url: `http://127.0.0.1:${port}`,
     probes,
     home,
+    sidecarPid: sidecar.child.pid ?? 0,
     backendUrl: (name) => `http://127.0.0.1:${port}/adapters/${name}/mcp`,
     logs: () => output,
     async stop() {

@@ -9,12 +9,14 @@ const root = resolve(import.meta.dirname, '../..');
 export const CHART = resolve(root, 'k8s/chart');
 export const RELEASE_NAMESPACE = 'mcp-gateway';
 
-/** Whatever tests look at in an object. */
 // biome-ignore lint/suspicious/noExplicitAny: tests read arbitrary fields of arbitrary objects.
-export type Manifest = { kind: string; apiVersion: string; metadata: { name: string; namespace?: string } & Record<string, any> } & Record<
-  string,
-  any
->;
+type Fields = Record<string, any>;
+/** Whatever tests look at in an object. */
+export type Manifest = Fields & {
+  readonly kind: string;
+  readonly apiVersion: string;
+  readonly metadata: Fields & { name: string; readonly namespace?: string };
+};
 
 /** `folder` as people type it: `k8s/overlays/dev`. */
 export async function kustomized(folder: string): Promise<Manifest[]> {

@@ -7,12 +7,14 @@ import { parse } from 'yaml';
 
 const chart = resolve(import.meta.dirname, '../../k8s/chart');
 
+const read = (file: string): string => readFileSync(resolve(chart, file), 'utf8');
+let compiled: ReturnType<AjvJsonSchemaValidator['getValidator']> | undefined;
+
 /** Undefined: nothing. Helm reads YAML 1.1. */
 export function problemOfValues(text: string): string | undefined {
-  const schema = JSON.parse(readFileSync(resolve(chart, 'values.schema.json'), 'utf8')) as Record<string, unknown>;
-  const defaults = parse(readFileSync(resolve(chart, 'values.yaml'), 'utf8'), { version: '1.1' }) as Map;
-  const validate = new AjvJsonSchemaValidator().getValidator(schema);
-  return validate(merged(defaults, parse(text, { version: '1.1' }) as Map)).errorMessage;
+  compiled ??= new AjvJsonSchemaValidator().getValidator(JSON.parse(read('values.schema.json')) as Record<string, unknown>);
+  const defaults = parse(read('values.yaml'), { version: '1.1' }) as Map;
+  return compiled(merged(defaults, parse(text, { version: '1.1' }) as Map)).errorMessage;
 }
 
 type Map = { readonly [key: string]: unknown };

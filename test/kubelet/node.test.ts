@@ -155,9 +155,9 @@ test('logs, programs run in a container, and names of Services', async () => {
     },
   ]);
   const { spec } = await kubectl.get(['service', 'one', '-n', namespace]);
-  expect(await lookUp('one')).toBe(`${spec?.['clusterIP']}\n`);
-  expect(await lookUp(`one.${namespace}.svc.cluster.local`)).toBe(`${spec?.['clusterIP']}\n`);
+  expect(await lookUp('one')).toBe(`${String(spec?.['clusterIP'])}\n`);
+  expect(await lookUp(`one.${namespace}.svc.cluster.local`)).toBe(`${String(spec?.['clusterIP'])}\n`);
   const { status } = await kubectl.get(['pod', 'talker', '-n', namespace]);
-  await expect.poll(() => lookUp(`each.${namespace}`), { timeout: 10_000 }).toBe(`${status?.['podIP']}\n`);
+  await expect.poll(() => lookUp(`each.${namespace}`), { timeout: 10_000 }).toBe(`${String(status?.['podIP'])}\n`);
   expect(await lookUp('nobody')).toBe('ENOTFOUND\n');
 });

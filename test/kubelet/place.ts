@@ -6,10 +6,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from '../harness/wait-for.ts';
 
-/** There is one node per machine at a time. Paths of sockets must be short. */
-export const FOLDER = join(tmpdir(), 'mcp-gateway-kubelet');
-export const NETWORK = 'mcp-gateway-kubelet';
-export const CGROUP = 'mcp-gateway-kubelet';
+export interface Place {
+  /** Paths of sockets in it must be short. */
+  readonly folder: string;
+  readonly network: string;
+  readonly cgroup: string;
+}
+
+const NAME = 'mcp-gateway-kubelet';
+/** The process that has made the place of these tests, and removes it; several may run side by side. */
+export const OWNER_VARIABLE = 'TEST_NODE_OWNER';
+
+export function placeOf(owner: string | undefined): Place {
+  const name = owner === undefined ? NAME : `${NAME}-${owner}`;
+  return { folder: join(tmpdir(), name), network: name, cgroup: name };
+}
+
+const own = placeOf(process.env[OWNER_VARIABLE]);
+export const { folder: FOLDER, cgroup: CGROUP } = own;
 /** Bridges: one that holds the route to Services, one to which the pods are attached. */
 export const LINKS = { services: 'services', pods: 'pods' } as const;
 export const CONTAINERD_SOCKET = join(FOLDER, 'containerd.sock');
@@ -50,16 +64,16 @@ function groupsIn(group: string): string[] {
   }
 }
 
-const pidsInCgroup = (): number[] => {
-  const files = cgroupTrees().flatMap((tree) => groupsIn(join(tree, CGROUP)).map((group) => join(group, 'cgroup.procs')));
+const pidsInCgroup = ({ cgroup }: Place): number[] => {
+  const files = cgroupTrees().flatMap((tree) => groupsIn(join(tree, cgroup)).map((group) => join(group, 'cgroup.procs')));
   return [...new Set(files.flatMap((file) => attempt(() => linesOf(file)) ?? []))].filter((line) => line !== '').map(Number);
 };
 
 /** Programs that were started with a path in the folder: containerd's shims outlive containerd. */
-const pidsOfFolder = (): number[] =>
+const pidsOfFolder = ({ folder }: Place): number[] =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => attempt(() => readFileSync(join('/proc', pid, 'cmdline'), 'utf8'))?.includes(`${FOLDER}/`))
+    .filter((pid) => attempt(() => readFileSync(join('/proc', pid, 'cmdline'), 'utf8'))?.includes(`${folder}/`))
     .map(Number);
 
 function attempt<T>(action: () => T): T | undefined {
@@ -71,24 +85,40 @@ function attempt<T>(action: () => T): T | undefined {
 }
 
 /** Ends what still runs and removes everything but the network namespace. Works after a half-failed start, and after a killed run. */
-export async function removeLeftovers(): Promise<void> {
+export async function removeLeftovers(place: Place = own): Promise<void> {
+  const { folder, cgroup } = place;
   await waitFor('the processes of the node to end', () => {
-    const left = [...pidsOfFolder(), ...pidsInCgroup()];
+    const left = [...pidsOfFolder(place), ...pidsInCgroup(place)];
     for (const pid of left) attempt(() => process.kill(pid, 'SIGKILL'));
     return left.length === 0;
   });
   const mounts = linesOf('/proc/self/mountinfo').map((line) => (line.split(' ')[4] ?? '').replaceAll('\\040', ' '));
-  for (const point of mounts.filter((path) => path.startsWith(`${FOLDER}/`)).toReversed()) execFileSync('umount', ['--lazy', point]);
-  rmSync(FOLDER, { recursive: true, force: true });
+  for (const point of mounts.filter((path) => path.startsWith(`${folder}/`)).toReversed()) execFileSync('umount', ['--lazy', point]);
+  rmSync(folder, { recursive: true, force: true });
   for (const name of attempt(() => readdirSync(LOG_LINKS)) ?? []) {
     const link = join(LOG_LINKS, name);
-    if (attempt(() => readlinkSync(link))?.startsWith(FOLDER)) rmSync(link, { force: true });
+    if (attempt(() => readlinkSync(link))?.startsWith(`${folder}/`)) rmSync(link, { force: true });
   }
-  for (const group of cgroupTrees().flatMap((tree) => groupsIn(join(tree, CGROUP)))) attempt(() => rmdirSync(group));
+  for (const group of cgroupTrees().flatMap((tree) => groupsIn(join(tree, cgroup)))) attempt(() => rmdirSync(group));
   if (isInNetwork())
     for (const link of Object.values(LINKS)) attempt(() => execFileSync('ip', ['link', 'delete', link], { stdio: 'ignore' }));
 }
 
+/** Removes what runs that were killed have left. */
+export async function removeAbandoned(): Promise<void> {
+  const owners = (attempt(() => readdirSync('/run/netns')) ?? []).map((network) => new RegExp(`^${NAME}-(\\d+)$`).exec(network)?.[1]);
+  for (const owner of owners)
+    if (owner !== undefined && attempt(() => process.kill(Number(owner), 0)) === undefined) await removePlace(placeOf(owner));
+}
+
+export const addNetwork = ({ network }: Place): unknown => execFileSync('ip', ['netns', 'add', network]);
+
+/** With its network: the processes of the tests have ended. */
+export async function removePlace(place: Place): Promise<void> {
+  await removeLeftovers(place);
+  attempt(() => execFileSync('ip', ['netns', 'delete', place.network], { stdio: 'ignore' }));
+}
+
 /** Whether this process is in the node's network. */
 export const isInNetwork = (): boolean =>
-  attempt(() => statSync(join('/run/netns', NETWORK)).ino) === Number(/\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0]);
+  attempt(() => statSync(join('/run/netns', own.network)).ino) === Number(/\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0]);

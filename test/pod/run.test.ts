@@ -144,10 +144,13 @@ describe('a server', () => {
   });
 });
 
-const namespaces = spawnSync('unshare', ['--user', '--map-root-user', '--pid', '--fork', 'true']).status === 0;
+/** Starts a command in namespaces of its own: what a container is. */
+const CONTAINER = ['unshare', '--user', '--map-root-user', '--pid', '--fork'];
+const [unshare = '', ...ownNamespaces] = CONTAINER;
+const namespaces = spawnSync(unshare, [...ownNamespaces, 'true']).status === 0;
 
 describe.skipIf(!namespaces)('as process 1 of a container', () => {
-  const wrapper = ['unshare', '--user', '--map-root-user', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
+  const wrapper = [...CONTAINER, '--kill-child=KILL', '--mount-proc'];
   /** The process that is number 1 inside. */
   const first = () => waitFor('process 1', () => descendantsOf(running?.pid as number)[0]?.pid);
 

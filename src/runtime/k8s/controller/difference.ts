@@ -10,9 +10,13 @@ const HASH_CHARS = 16;
 
 /** With the mark by which `differs` sees later what it was made from. */
 export function marked<T extends KubeObject>(object: T): T {
-  const hash = createHash('sha256').update(JSON.stringify(object)).digest('hex').slice(0, HASH_CHARS);
   const { metadata } = object;
-  return { ...object, metadata: { ...metadata, annotations: { ...metadata.annotations, [WANTED_ANNOTATION]: hash } } };
+  return { ...object, metadata: { ...metadata, annotations: { ...metadata.annotations, [WANTED_ANNOTATION]: digestOf(object) } } };
+}
+
+/** Tells apart what was made from different declarations. */
+export function digestOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, HASH_CHARS);
 }
 
 /** Whether `seen` has to be written again to say what `wanted`, a marked object, says. */

@@ -23,6 +23,8 @@ const TIMING: LeaseTiming = { leaseMs: 15_000, deadlineMs: 10_000, renewMs: 2_00
 /** One attempt; a connection that has died must not cost the lease. */
 const ATTEMPT_MS = 3_000;
 const RELEASE_MS = 3_000;
+/** After somebody has changed something else about the lease. */
+const CHANGED_MS = 50;
 
 interface LeaseSpec {
   readonly holderIdentity?: string;
@@ -52,7 +54,18 @@ export interface LeaderOptions {
   readonly lead: (leadership: Leadership) => Promise<void>;
   readonly log: Logger;
   readonly timing?: LeaseTiming;
+  readonly clock?: LeaseClock;
 }
+
+/** Milliseconds that never go back; `sleep` rejects when the signal fires. */
+export interface LeaseClock {
+  readonly now: () => number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+const CLOCK: LeaseClock = {
+  now: () => performance.now(),
+  sleep: (ms, signal) => delay(ms, undefined, { signal }),
+};
 
 export interface Leader {
   readonly isLeader: () => boolean;
@@ -64,7 +77,7 @@ export interface Leader {
 
 /** Takes part in the election until it is closed. Clocks of other machines do not matter: only how long a Lease has not changed here. */
 export function takePart(options: LeaderOptions): Leader {
-  const { api, namespace, name, lead, log, timing = TIMING } = options;
+  const { api, namespace, name, lead, log, timing = TIMING, clock = CLOCK } = options;
   const identity = `${options.identity}_${randomBytes(4).toString('hex')}`;
   const closing = new AbortController();
   /** The Lease as seen last, and since when it has been the same. */
@@ -75,18 +88,18 @@ export function takePart(options: LeaderOptions): Leader {
   let renewedAt = 0;
 
   const look = (lease: Lease | undefined): void => {
-    if (seenSince === 0 || JSON.stringify(lease?.spec) !== JSON.stringify(seen?.spec)) seenSince = performance.now();
+    if (seenSince === 0 || JSON.stringify(lease?.spec) !== JSON.stringify(seen?.spec)) seenSince = clock.now();
     seen = lease;
   };
 
   const isFree = (): boolean => {
     const { holderIdentity = '', leaseDurationSeconds = timing.leaseMs / 1000 } = seen?.spec ?? {};
-    return holderIdentity === '' || holderIdentity === identity || performance.now() - seenSince > leaseDurationSeconds * 1000;
+    return holderIdentity === '' || holderIdentity === identity || clock.now() - seenSince > leaseDurationSeconds * 1000;
   };
 
   /** Rejects with 409 when somebody else was faster. */
   const write = async (change: LeaseSpec, signal: AbortSignal): Promise<void> => {
-    const sentAt = performance.now();
+    const sentAt = clock.now();
     const spec: LeaseSpec = { ...seen?.spec, ...change, renewTime: microTime() };
     const lease = { metadata: { ...(seen?.metadata ?? { name, namespace }) }, spec };
     const written: Lease = seen ? await api.replace<Lease>(LEASES, lease, signal) : await api.create<Lease>(LEASES, lease, signal);
@@ -108,16 +121,20 @@ export function takePart(options: LeaderOptions): Leader {
 
   /** Resolves when the lease is lost, or cannot be renewed in time; rejects when `signal` fires. */
   const renew = async (signal: AbortSignal): Promise<void> => {
+    let pauseMs = timing.renewMs;
     for (;;) {
-      const left = renewedAt + timing.deadlineMs - performance.now();
+      const left = renewedAt + timing.deadlineMs - clock.now();
       if (left <= 0) return;
-      await delay(Math.min(timing.renewMs, left), undefined, { signal });
+      await clock.sleep(Math.min(pauseMs, left), signal);
+      pauseMs = timing.renewMs;
       try {
-        await write({}, attempt(limited(signal, Math.max(1, Math.floor(renewedAt + timing.deadlineMs - performance.now())))));
+        await write({}, attempt(limited(signal, Math.max(1, Math.floor(renewedAt + timing.deadlineMs - clock.now())))));
       } catch (error) {
         signal.throwIfAborted();
         log.warn({ err: error, lease: name }, 'lease not renewed');
-        if (error instanceof KubeError && (error.code === 409 || error.code === 404) && !(await isStillMine(signal))) return;
+        if (!(error instanceof KubeError && (error.code === 409 || error.code === 404))) continue;
+        if (!(await isStillMine(signal))) return;
+        pauseMs = CHANGED_MS;
       }
     }
   };
@@ -132,7 +149,7 @@ export function takePart(options: LeaderOptions): Leader {
     return seen?.spec?.holderIdentity === identity;
   };
 
-  const holds = (): boolean => leading && performance.now() - renewedAt < timing.deadlineMs;
+  const holds = (): boolean => leading && clock.now() - renewedAt < timing.deadlineMs;
 
   const serve = async (): Promise<void> => {
     const ended = new AbortController();
@@ -178,7 +195,7 @@ export function takePart(options: LeaderOptions): Leader {
         if (!(error instanceof KubeError && error.code === 409)) log.warn({ err: error, lease: name }, 'lease not reached');
       }
       const pause = timing.pollMs * (0.75 + Math.random() / 2);
-      await delay(pause, undefined, { signal: closing.signal }).catch(() => {});
+      await clock.sleep(pause, closing.signal).catch(() => {});
     }
   };
   const running = run();

@@ -3,7 +3,7 @@
 import type { KubeApi } from '../api.ts';
 import { type KubeObject, type KubeResource, keyOf, MCP_BACKENDS, type OwnerReference } from '../objects.ts';
 import { KubeError } from '../transport.ts';
-import { differs, marked, WANTED_ANNOTATION } from './difference.ts';
+import { differs, WANTED_ANNOTATION } from './difference.ts';
 import { FIELD_MANAGER, type Wanted } from './kinds.ts';
 
 /** What was written is believed for so long although no watch has brought it yet. */
@@ -26,7 +26,7 @@ export interface OwnedObjects {
   find(wanted: Wanted, owner: Owner, signal: AbortSignal): Promise<Found>;
   /**
    * The object as it is afterwards; undefined: somebody else has made one of that name meanwhile. Made with `create`, which never takes over
-   * what is there, then changed with server-side apply.
+   * what is there, then changed with server-side apply. `wanted` is marked.
    */
   put(wanted: Wanted, found: KubeObject | undefined, signal: AbortSignal): Promise<KubeObject | undefined>;
   remove(kind: KubeResource, object: KubeObject, signal: AbortSignal): Promise<void>;
@@ -86,12 +86,12 @@ export function createOwnedObjects({ api, cached }: OwnedObjectsOptions): OwnedO
       const object = recent(idOf(kind, key)) ?? cached(kind, key) ?? (await api.get(kind, name, namespace, signal));
       if (!object) return { state: 'own', object };
       const controller = controllerOf(object);
-      if (controller?.kind !== MCP_BACKENDS.kind || controller.name !== owner.name) return { state: 'foreign', object };
+      if (!isBackend(controller) || controller.name !== owner.name) return { state: 'foreign', object };
       const leaving = controller.uid !== owner.uid || object.metadata.deletionTimestamp !== undefined;
       return { state: leaving ? 'leaving' : 'own', object };
     },
     async put(wanted, found, signal) {
-      const object = marked(wanted.object);
+      const { object } = wanted;
       if (found && (!differs(object, found) || stubborn.has(stubbornKey(object, found)))) return found;
       const result = found ? await change(wanted, object, found, signal) : await make(wanted, object, signal);
       if (result) wrote(wanted.kind, keyOf(object), object, result);
@@ -103,6 +103,10 @@ export function createOwnedObjects({ api, cached }: OwnedObjectsOptions): OwnedO
     },
     seen: (kind, key) => written.delete(idOf(kind, key)),
   };
+}
+
+function isBackend(owner: OwnerReference | undefined): owner is OwnerReference {
+  return owner?.kind === MCP_BACKENDS.kind && owner.apiVersion.startsWith(`${MCP_BACKENDS.group}/`);
 }
 
 export function controllerOf({ metadata }: KubeObject): OwnerReference | undefined {

@@ -4,7 +4,9 @@ import type { Logger } from 'pino';
 import type { KubeApi } from '../api.ts';
 import { instanceIdOf } from '../instances.ts';
 import { keyOf, PODS } from '../objects.ts';
+import { STATEFUL_SETS } from './kinds.ts';
 import { type BackendPod, isStaying } from './observed.ts';
+import { controllerOf } from './owned-objects.ts';
 
 export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
 /** Of one pod, however its sessions change; only when pods are about to go it is written in any case. */
@@ -21,7 +23,7 @@ interface CostChange {
 /** What has to be written so that the pods go in the right order; nothing while the order is right, whatever the numbers are. */
 export function costChanges(pods: readonly BackendPod[], sessionsOf: (pod: BackendPod) => number): readonly CostChange[] {
   const staying = pods
-    .filter(isStaying)
+    .filter((pod) => isStaying(pod) && controllerOf(pod)?.kind !== STATEFUL_SETS.kind)
     .map((pod) => ({ pod, written: costOf(pod), cost: Math.min(MAX_COST, Math.max(0, Math.floor(sessionsOf(pod)))) }))
     .toSorted((a, b) => a.cost - b.cost);
   return inOrder(staying) ? [] : staying.filter(({ written, cost }) => written !== cost);

@@ -15,7 +15,7 @@ export const DATA_VOLUME = 'data';
 const USER = 65_532;
 /** What a server gets set aside that does not say what it needs. */
 const DEFAULT_REQUESTS = { cpu: '50m', memory: '128Mi' };
-const DRAIN_RESOURCES = { requests: { cpu: '10m', memory: '48Mi' }, limits: { memory: '96Mi' } };
+const DRAIN_RESOURCES = { requests: { cpu: '5m', memory: '32Mi' }, limits: { memory: '96Mi' } };
 /** A pod that fills it is evicted, not its node. Packages are installed there. */
 const TMP_LIMIT = '10Gi';
 /** A server that is not well after so long is started again, or after `scaling.startTimeout` where that is longer. */

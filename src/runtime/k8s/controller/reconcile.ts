@@ -47,6 +47,8 @@ export interface Reconciler {
 }
 
 export function createReconciler({ api, view, namespace, shaper, hooks, events, now = Date.now }: ReconcilerOptions): Reconciler {
+  /** The same object makes the same sense again. */
+  const parsed = new WeakMap<KubeObject, BackendResource | string>();
   /** The watch may not have brought them yet: times of conditions go on from here. */
   const written = new Map<string, { readonly uid: string; readonly status: BackendStatus; readonly at: number }>();
 
@@ -103,7 +105,8 @@ export function createReconciler({ api, view, namespace, shaper, hooks, events, 
         written.delete(name);
         return undefined;
       }
-      const read = backendOf(object);
+      const read = parsed.get(object) ?? backendOf(object);
+      parsed.set(object, read);
       const refused = typeof read === 'string' ? read : whyNotHere(read);
       const resource = typeof read === 'string' || refused !== undefined ? undefined : read;
       const pods = view.pods(name);

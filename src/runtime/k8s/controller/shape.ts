@@ -4,13 +4,15 @@ import type { BackendResource } from '../../../config/resources.ts';
 import { type KubeObject, type KubeResource, keyOf } from '../objects.ts';
 import { KubeError } from '../transport.ts';
 import type { ClusterView } from './cluster-view.ts';
+import { marked } from './difference.ts';
 import { DEPLOYMENTS, OWNED_KINDS, STATEFUL_SETS, type Wanted } from './kinds.ts';
 import type { Workload } from './observed.ts';
 import { controllerOf, type Found, type OwnedObjects, type Owner } from './owned-objects.ts';
 import type { DeletionCosts } from './pod-deletion-cost.ts';
+import { runnerImageOf, sameTemplate } from './runner-image.ts';
 import { keepClaims } from './storage.ts';
 import type { Trouble } from './trouble.ts';
-import { GOVERNING_SUFFIX, objectsOf, type WorkloadOptions } from './workload.ts';
+import { GOVERNING_SUFFIX, objectsOf, type WorkloadOptions, type WorkloadState } from './workload.ts';
 
 /** Nobody tells when a foreign object is gone, or a quota larger. */
 const LOOK_AGAIN_MS = 30_000;
@@ -46,6 +48,7 @@ export interface Shaper {
 }
 
 export function createShaper({ view, objects, costs, workload: options }: ShapeOptions): Shaper {
+  const known = new WeakMap<BackendResource, { readonly key: string; readonly wanted: readonly Wanted[] }>();
   const keyFor = (name: string): string => `${options.namespace}/${name}`;
 
   /** Whatever this very backend owns. */
@@ -64,13 +67,12 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
       const seen = found[at]?.object;
       const claims = each.kind === STATEFUL_SETS && seen ? keepClaims(each.object, seen) : undefined;
       kept ??= claims?.trouble;
-      const isWorkload = each.kind === DEPLOYMENTS || each.kind === STATEFUL_SETS;
-      if (isWorkload && replicas < ((seen as Workload | undefined)?.spec?.replicas ?? 0)) {
+      if (isWorkload(each) && replicas < ((seen as Workload | undefined)?.spec?.replicas ?? 0)) {
         await costs.update(view.pods(owner.name), signal, { urgent: true });
       }
-      const result = await objects.put(claims ? { kind: each.kind, object: claims.object } : each, seen, signal);
+      const result = await objects.put(claims ? { kind: each.kind, object: marked(claims.object) } : each, seen, signal);
       if (!result) throw new Error(`${each.kind.kind} ${each.object.metadata.name} has been made by somebody else just now`);
-      if (isWorkload) workload = result;
+      if (isWorkload(each)) workload = result;
     }
     return { workload, kept };
   };
@@ -87,7 +89,7 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
     const replaced = workload === undefined || replicas === 0 || isServing(workload, replicas);
     let former: Workload | undefined;
     for (const { kind, object } of rest) {
-      const serves = kind === DEPLOYMENTS || kind === STATEFUL_SETS || object.metadata.name !== owner.name;
+      const serves = isWorkload({ kind }) || object.metadata.name !== owner.name;
       if (serves && !replaced) {
         if (object.metadata.name === owner.name) former = object;
         continue;
@@ -97,16 +99,36 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
     return former;
   };
 
+  /** Marked. Kept for as long as nothing that they depend on changes: most looks at a backend change nothing. */
+  const objectsFor = (resource: BackendResource, state: WorkloadState): readonly Wanted[] => {
+    const key = JSON.stringify(state);
+    const before = known.get(resource);
+    if (before?.key === key) return before.wanted;
+    const wanted = objectsOf(resource, state, options).map(({ kind, object }) => ({ kind, object: marked(object) }));
+    known.set(resource, { key, wanted });
+    return wanted;
+  };
+
+  /** With drain agents as they are where nothing else would replace their pods. */
+  const wantedFor = ({ resource, owner, replicas, restart }: ShapeRequest): readonly Wanted[] => {
+    const state = { uid: owner.uid, replicas, restart };
+    const seen = view.owned(resource.spec.storage ? STATEFUL_SETS : DEPLOYMENTS, keyFor(resource.name));
+    const runnerImage = runnerImageOf(seen);
+    if (!seen || runnerImage === undefined || runnerImage === options.runnerImage) return objectsFor(resource, state);
+    const kept = objectsFor(resource, { ...state, runnerImage });
+    return kept.some((each) => isWorkload(each) && sameTemplate(each.object, seen)) ? kept : objectsFor(resource, state);
+  };
+
   const asTheyAre: Shaper['asTheyAre'] = (owner) => {
-    const workloads = ownedBy(owner).filter(({ kind }) => kind === DEPLOYMENTS || kind === STATEFUL_SETS);
+    const workloads = ownedBy(owner).filter(isWorkload);
     return { workload: workloads[0]?.object, former: workloads[1]?.object };
   };
 
   return {
     asTheyAre,
     async shape(request, signal) {
-      const { resource, owner, replicas, restart } = request;
-      const wanted = objectsOf(resource, { uid: owner.uid, replicas, restart }, options);
+      const { owner } = request;
+      const wanted = wantedFor(request);
       try {
         const found = await Promise.all(wanted.map((each) => objects.find(each, owner, signal)));
         const foreign = found.findIndex(({ state }) => state === 'foreign');
@@ -124,6 +146,10 @@ export function createShaper({ view, objects, costs, workload: options }: ShapeO
   };
 }
 
+function isWorkload({ kind }: Pick<Wanted, 'kind'>): boolean {
+  return kind === DEPLOYMENTS || kind === STATEFUL_SETS;
+}
+
 function isServing({ metadata, status }: Workload, replicas: number): boolean {
   const { observedGeneration = 0, readyReplicas = 0 } = status ?? {};
   return observedGeneration >= (metadata.generation ?? 0) && readyReplicas >= replicas;
@@ -139,7 +165,9 @@ function nameTaken(wanted: Wanted | undefined): Trouble {
 function refusal(error: unknown): Trouble | undefined {
   if (!(error instanceof KubeError)) return undefined;
   if (error.code === 422) return { reason: 'InvalidSpec', message: `the cluster does not take it: ${error.message}` };
-  if (error.code !== 403) return undefined;
+  // What admission forbids. What the controller's own role does not allow may be allowed in a moment: an API server that has just started
+  // does not know all roles yet.
+  if (error.code !== 403 || / is forbidden: User "/.test(error.message)) return undefined;
   return error.message.includes('exceeded quota')
     ? { reason: 'QuotaExceeded', message: `the namespace's quota is used up: ${error.message}` }
     : { reason: 'Forbidden', message: `the cluster forbids it: ${error.message}` };

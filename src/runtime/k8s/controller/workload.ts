@@ -2,7 +2,8 @@
 
 import type { BackendResource } from '../../../config/resources.ts';
 import { BACKEND_LABEL, SERVER_PORT } from '../instances.ts';
-import { apiVersionOf, type KubeResource, MCP_BACKENDS } from '../objects.ts';
+import { apiVersionOf, type KubeResource, MCP_BACKENDS, type ObjectMeta } from '../objects.ts';
+import { digestOf } from './difference.ts';
 import {
   DEPLOYMENTS,
   DISRUPTION_BUDGETS,
@@ -16,6 +17,8 @@ import {
 } from './kinds.ts';
 import { DATA_VOLUME, type PodOptions, podTemplate } from './pod-template.ts';
 
+/** On a workload: what its pod template was made from. */
+export const TEMPLATE_ANNOTATION = 'mcpgateway.dev/template';
 const OLD_REVISIONS = 3;
 
 export interface WorkloadOptions extends PodOptions {
@@ -31,6 +34,8 @@ export interface WorkloadState {
   readonly replicas: number;
   /** A mark that replaces the pods when it changes. */
   readonly restart?: string | undefined;
+  /** Default: that of the options. */
+  readonly runnerImage?: string | undefined;
 }
 
 /** None for `url:` backends. In the order in which they are to be made. */
@@ -40,41 +45,48 @@ export function objectsOf(resource: BackendResource, state: WorkloadState, optio
   const labels = { 'app.kubernetes.io/name': name, [MANAGED_BY_LABEL]: MANAGED_BY, [BACKEND_LABEL]: name };
   const selector = { [BACKEND_LABEL]: name };
   const owner = { apiVersion: apiVersionOf(MCP_BACKENDS), kind: MCP_BACKENDS.kind, name, uid: state.uid, controller: true };
-  const made = (kind: KubeResource, content: Readonly<Record<string, unknown>>, suffix = ''): Wanted => ({
+  const made = (kind: KubeResource, content: Readonly<Record<string, unknown>>, more: Partial<ObjectMeta> = {}): Wanted => ({
     kind,
-    object: {
-      metadata: { name: name + suffix, namespace: options.namespace, labels, ownerReferences: [owner] },
-      ...content,
-    },
+    object: { metadata: { name, namespace: options.namespace, labels, ownerReferences: [owner], ...more }, ...content },
   });
-  const template = podTemplate(resource, labels, options, state.restart);
+  const runnerImage = state.runnerImage ?? options.runnerImage;
+  const template = podTemplate(resource, labels, { ...options, runnerImage }, state.restart);
+  const annotations = { [TEMPLATE_ANNOTATION]: digestOf(template) };
   const common = { replicas: state.replicas, revisionHistoryLimit: OLD_REVISIONS, minReadySeconds: 0, selector: { matchLabels: selector } };
   const workload = spec.storage
     ? [
-        made(SERVICES, governingService(selector, spec.port), GOVERNING_SUFFIX),
-        made(STATEFUL_SETS, {
-          spec: {
-            ...common,
-            serviceName: name + GOVERNING_SUFFIX,
-            podManagementPolicy: 'Parallel',
-            updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } },
-            // Data outlives what runs on it: whoever no longer wants it deletes the claims.
-            persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
-            template,
-            volumeClaimTemplates: [claimTemplate(spec.storage)],
+        made(SERVICES, governingService(selector, spec.port), { name: name + GOVERNING_SUFFIX }),
+        made(
+          STATEFUL_SETS,
+          {
+            spec: {
+              ...common,
+              serviceName: name + GOVERNING_SUFFIX,
+              podManagementPolicy: 'Parallel',
+              updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } },
+              // Data outlives what runs on it: whoever no longer wants it deletes the claims.
+              persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
+              template,
+              volumeClaimTemplates: [claimTemplate(spec.storage)],
+            },
           },
-        }),
+          { annotations },
+        ),
       ]
     : [
-        made(DEPLOYMENTS, {
-          spec: {
-            ...common,
-            progressDeadlineSeconds: 900,
-            // What serves goes on until its replacement is ready.
-            strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: '25%' } },
-            template,
+        made(
+          DEPLOYMENTS,
+          {
+            spec: {
+              ...common,
+              progressDeadlineSeconds: 900,
+              // What serves goes on until its replacement is ready.
+              strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: '25%' } },
+              template,
+            },
           },
-        }),
+          { annotations },
+        ),
       ];
   return [
     made(SERVICE_ACCOUNTS, { automountServiceAccountToken: false }),
