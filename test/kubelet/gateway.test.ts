@@ -12,6 +12,7 @@ import {
   containerOf,
   declare,
   installProduct,
+  isReady,
   kubectl,
   type Product,
   podsOf,
@@ -51,7 +52,7 @@ test('a backend runs, and people see how it does', async () => {
     Progressing: { status: 'False' },
     Degraded: { status: 'False' },
   });
-  const lines = (await kubectl(['get', 'mcpb', '-n', 'mcp']))
+  const lines = (await kubectl(['get', 'mcpb', 'github', '-n', 'mcp']))
     .trim()
     .split('\n')
     .map((line) => line.split(/\s{2,}/));
@@ -136,6 +137,29 @@ test('REST through the gateway: what runs, and what a server writes, as it write
   await waitFor('its first line', () => text.includes('data: listening http://0.0.0.0:8000'));
   following.abort();
   await reading;
+});
+
+test.each(['sidecar', 'envoy'])('the %s of a gateway is killed: it comes back, and the gateway serves', async (name) => {
+  const pods = async () =>
+    (await kubectl.get<{ items: Seen[] }>(['pods', '-n', 'mcp-gateway', '-l', 'app.kubernetes.io/component=gateway'])).items;
+  const [pod] = (await pods()) as [Seen];
+  await killContainer(containerOf(pod, name).containerID);
+  await waitFor(
+    'it to be ready again',
+    async () => {
+      const now = (await pods()).find(({ metadata }) => metadata.uid === pod.metadata.uid);
+      return now && containerOf(now, name).restartCount > containerOf(pod, name).restartCount && isReady(now);
+    },
+    { timeoutMs: 60_000 },
+  );
+  const again = await portForward('mcp-gateway', `pod/${pod.metadata.name}`, 8080);
+  try {
+    const client = await connectSdkClient(again.backendUrl('github'));
+    expect(await client.call('get')).toMatchObject({ calls: 1 });
+    await client.close();
+  } finally {
+    again.stop();
+  }
 });
 
 test('the controller that leads is killed: another one takes over', async () => {

@@ -71,7 +71,7 @@ async function startCrowd(name: string, size: number): Promise<Crowd> {
 }
 
 const nameOf = (pod: Seen): string => pod.metadata.name;
-const imageOf = ({ spec }: Seen): unknown => (spec?.['containers'] as { image: string }[])[0]?.image;
+const imageOf = ({ spec }: Seen): unknown => (spec?.['containers'] as { image: string }[] | undefined)?.[0]?.image;
 /** The pods on which the sessions of these clients are. */
 const hostsOf = async (clients: readonly SdkClient[]): Promise<string[]> =>
   Promise.all(clients.map(async (client) => String((await client.call('whoami'))['host'])));
@@ -96,6 +96,7 @@ test('a roll-out under load: another image, then the annotation that restarts; n
   await untilSpread('rolled', first);
   const crowd = await startCrowd('rolled', 9);
   const idle = await connectSdkClient(balancer.backendUrl('rolled'));
+  const long = idle.call('slow', { ms: 10_000 });
   await declare('rolled', { replicas: 3, image: NEXT_COUNTER_IMAGE });
   /** What has to go stays until its sessions are moved or idle. */
   let held = false;
@@ -110,6 +111,7 @@ test('a roll-out under load: another image, then the annotation that restarts; n
     { timeoutMs: 170_000 },
   );
   expect(held).toBe(true);
+  expect(await long).toMatchObject({ slept: 10_000 });
   expect(crowd.failures).toEqual([]);
   const names = (await untilReady('rolled', 3)).map(nameOf);
   for (const host of await hostsOf([...crowd.clients, idle])) expect(names).toContain(host);

@@ -141,10 +141,17 @@ export const isReady = (pod: Seen): boolean =>
   (pod.status?.['conditions'] as readonly Condition[] | undefined)?.some(({ type, status }) => type === 'Ready' && status === 'True') ??
   false;
 
-/** The server's, or the controller's. */
-export function containerOf({ status }: Seen): { readonly containerID: string; readonly restartCount: number } {
-  const [found] = (status?.['containerStatuses'] ?? []) as readonly { containerID: string; restartCount: number }[];
-  if (!found) throw new Error('the pod has no container');
+export interface Container {
+  readonly name: string;
+  readonly containerID: string;
+  readonly restartCount: number;
+}
+
+/** By name, native sidecars included; without one, the pod's first. */
+export function containerOf({ status }: Seen, name?: string): Container {
+  const all = ['containerStatuses', 'initContainerStatuses'].flatMap((list) => (status?.[list] ?? []) as readonly Container[]);
+  const found = name === undefined ? all[0] : all.find((container) => container.name === name);
+  if (!found) throw new Error('the pod has no such container');
   return found;
 }
 
