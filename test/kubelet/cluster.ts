@@ -10,7 +10,7 @@ import { type Daemon, startDaemon } from '../cluster/daemon.ts';
 import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { createKubectl } from '../cluster/kubectl.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { loadImage, PAUSE_IMAGE, startContainerd } from './containerd.ts';
+import { loadImages, PAUSE_IMAGE, startContainerd } from './containerd.ts';
 import { startDns } from './dns.ts';
 import { CGROUP, CONTAINERD_SOCKET, FOLDER, isInNetwork, LINKS, makeCgroup, removeLeftovers } from './place.ts';
 
@@ -55,7 +55,7 @@ export async function startCluster(): Promise<Cluster> {
   }
 }
 
-const loadPause = (): Promise<void> => loadImage({ reference: PAUSE_IMAGE, entrypoint: ['/pause'], files: { '/pause': binary('pause') } });
+const loadPause = (): Promise<void> => loadImages({ reference: PAUSE_IMAGE, entrypoint: ['/pause'], layers: [{ '/pause': binary('pause') }] });
 
 /** Processes of the node need a route to a Service before kube-proxy can send them elsewhere. */
 function setUpNetwork(): void {

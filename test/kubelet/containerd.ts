@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Daemon, startDaemon } from '../cluster/daemon.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { type ImageOptions, makeImage } from './image.ts';
+import { type ImageOptions, makeImages } from './image.ts';
 import { CONTAINERD_SOCKET, FOLDER, LINKS } from './place.ts';
 
 export const PAUSE_IMAGE = 'docker.io/test/pause:1';
@@ -36,16 +36,21 @@ export async function startContainerd(): Promise<Daemon> {
   return daemon;
 }
 
-/** Makes an image from files of this machine and gives it to the node. Pods need `imagePullPolicy: Never` or `IfNotPresent`. */
-export async function loadImage(image: ImageOptions): Promise<void> {
+/** Makes images from files of this machine and gives them to the node. Pods need `imagePullPolicy: Never` or `IfNotPresent`. */
+export async function loadImages(...images: readonly ImageOptions[]): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), 'image-'));
   try {
     const archive = join(work, 'image.tar');
-    makeImage(archive, image);
+    makeImages(archive, images);
     await ctr(['images', 'import', archive]);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Kills the process of a container without a word, as the machine does that has no memory left. `id`: as a pod's status names it. */
+export async function killContainer(id: string): Promise<void> {
+  await ctr(['tasks', 'kill', '--signal', 'SIGKILL', id.replace('containerd://', '')]);
 }
 
 const ctr = (args: readonly string[]) =>

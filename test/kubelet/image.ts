@@ -14,6 +14,9 @@ const PASSWD = 'root:x:0:0::/:/none\nnonroot:x:65532:65532::/:/none\n';
 /** The C library looks into /etc/hosts, which the kubelet writes, only when it is told to. */
 const NAMES = 'hosts: files dns\n';
 
+/** Files and folders: where they are in the image, and where on this machine. */
+export type Files = Readonly<Record<string, string>>;
+
 export interface ImageOptions {
   /** With its tag: `docker.io/test/node:1`. */
   readonly reference: string;
@@ -22,41 +25,66 @@ export interface ImageOptions {
   /** A user that is not root, as `65532:65532`. */
   readonly user?: string;
   readonly workingDir?: string;
-  /** Files and folders: where they are in the image, and where on this machine. */
-  readonly files: Readonly<Record<string, string>>;
+  /** One above the other. Images that are made together share those that are the same object. */
+  readonly layers: readonly Files[];
 }
 
-/** Writes the archive. */
-export function makeImage(archive: string, { reference, entrypoint, env = {}, user = '', workingDir = '/', files }: ImageOptions): void {
+interface Layer {
+  readonly name: string;
+  readonly digest: string;
+}
+
+/** Writes one archive with all of them. */
+export function makeImages(archive: string, images: readonly ImageOptions[]): void {
   const work = mkdtempSync(join(tmpdir(), 'image-'));
   try {
-    const layerFile = join(work, 'layer.tar');
-    const layer = makeLayer(layerFile, files);
-    const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', ...env };
-    const config = Buffer.from(
-      JSON.stringify({
-        architecture: process.arch === 'x64' ? 'amd64' : process.arch,
-        os: 'linux',
-        config: {
-          ...{ Entrypoint: entrypoint, WorkingDir: workingDir, User: user },
-          Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
-        },
-        rootfs: { type: 'layers', diff_ids: [`sha256:${layer}`] },
-      }),
-    );
-    const configName = `${createHash('sha256').update(config).digest('hex')}.json`;
     const tar = createTar(archive);
-    tar.bytes(configName, config);
-    tar.copy('layer.tar', layerFile, 0o644);
-    tar.bytes('manifest.json', Buffer.from(JSON.stringify([{ Config: configName, RepoTags: [reference], Layers: ['layer.tar'] }])));
+    const made = new Map<Files, Layer>();
+    const layerOf = (files: Files): Layer => {
+      const known = made.get(files);
+      if (known) return known;
+      const name = `layer-${made.size}.tar`;
+      const layer = { name, digest: makeLayer(join(work, name), files) };
+      made.set(files, layer);
+      tar.copy(name, join(work, name), 0o644);
+      return layer;
+    };
+    const manifest = images.map(({ reference, layers, ...options }) => {
+      const all = [COMMON, ...layers].map(layerOf);
+      const config = configuration(options, all);
+      const name = `${createHash('sha256').update(config).digest('hex')}.json`;
+      tar.bytes(name, config);
+      return { Config: name, RepoTags: [reference], Layers: all.map((layer) => layer.name) };
+    });
+    tar.bytes('manifest.json', Buffer.from(JSON.stringify(manifest)));
     tar.finish();
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
+function configuration(
+  { entrypoint, env = {}, user = '', workingDir = '/' }: Omit<ImageOptions, 'reference' | 'layers'>,
+  layers: readonly Layer[],
+): Buffer {
+  const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', ...env };
+  const content = {
+    architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+    os: 'linux',
+    config: {
+      ...{ Entrypoint: entrypoint, WorkingDir: workingDir, User: user },
+      Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    },
+    rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => `sha256:${digest}`) },
+  };
+  return Buffer.from(JSON.stringify(content));
+}
+
+/** The first layer of every image. */
+const COMMON: Files = {};
+
 /** @returns its digest */
-function makeLayer(file: string, files: Readonly<Record<string, string>>): string {
+function makeLayer(file: string, files: Files): string {
   const tar = createTar(file);
   const made = new Set<string>(['.', '/']);
   const parents = (name: string): void => {
@@ -66,12 +94,12 @@ function makeLayer(file: string, files: Readonly<Record<string, string>>): strin
     made.add(folder);
     tar.folder(folder);
   };
-  for (const name of FOLDERS) {
-    made.add(name);
-    tar.folder(name);
+  if (files === COMMON) {
+    for (const name of FOLDERS) tar.folder(name);
+    tar.bytes('etc/passwd', Buffer.from(PASSWD));
+    tar.bytes('etc/nsswitch.conf', Buffer.from(NAMES));
   }
-  tar.bytes('etc/passwd', Buffer.from(PASSWD));
-  tar.bytes('etc/nsswitch.conf', Buffer.from(NAMES));
+  for (const name of FOLDERS) made.add(name);
   for (const [to, from] of Object.entries(files)) {
     const name = to.replace(/^\/+/, '');
     parents(name);
@@ -92,7 +120,7 @@ function add(tar: Tar, name: string, path: string, made: Set<string>): void {
 }
 
 /** A program of this machine with the libraries that it loads, at the paths where it looks for them. */
-export function programFiles(to: string, from: string): Record<string, string> {
+export function programFiles(to: string, from: string): Files {
   const files: Record<string, string> = { [to]: from };
   let listed = '';
   try {
@@ -105,4 +133,4 @@ export function programFiles(to: string, from: string): Record<string, string> {
 }
 
 /** The Node that runs the tests, as `/usr/local/bin/node`. */
-export const nodeFiles = (): Record<string, string> => programFiles('/usr/local/bin/node', process.execPath);
+export const NODE_FILES: Files = programFiles('/usr/local/bin/node', process.execPath);

@@ -7,8 +7,8 @@ import { createKubectl } from '../cluster/kubectl.ts';
 import { openSession } from '../harness/mcp-http.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { type Controller, startController } from '../pod/controller.ts';
-import { loadImage } from './containerd.ts';
-import { nodeFiles } from './image.ts';
+import { loadImages } from './containerd.ts';
+import { NODE_FILES } from './image.ts';
 
 const namespace = 'pod-commands';
 const IMAGE = 'docker.io/test/pod-commands:1';
@@ -88,14 +88,16 @@ const pod = (name: string, controllerUrl: string) => ({
 
 beforeAll(async () => {
   const packages = readdirSync('node_modules').filter((name) => PACKAGES.test(name));
-  await loadImage({
+  await loadImages({
     ...{ reference: IMAGE, entrypoint: ['/usr/local/bin/node', '/app/dist/main.js'], user: '65532:65532' },
-    files: {
-      ...nodeFiles(),
-      '/app/dist': 'dist',
-      '/app/package.json': 'package.json',
-      ...Object.fromEntries(packages.map((name) => [`/app/node_modules/${name}`, `node_modules/${name}`])),
-    },
+    layers: [
+      NODE_FILES,
+      {
+        '/app/dist': 'dist',
+        '/app/package.json': 'package.json',
+        ...Object.fromEntries(packages.map((name) => [`/app/node_modules/${name}`, `node_modules/${name}`])),
+      },
+    ],
   });
   controller = await startController({ host: '0.0.0.0' });
   await kubectl(['create', 'namespace', namespace]);

@@ -2,8 +2,8 @@
 
 import type { TestProject } from 'vitest/node';
 import { startCluster } from './cluster.ts';
-import { loadImage } from './containerd.ts';
-import { nodeFiles } from './image.ts';
+import { loadImages } from './containerd.ts';
+import { NODE_FILES } from './image.ts';
 
 /** Node.js with nothing else, for the small servers of tests. */
 export const NODE_IMAGE = 'docker.io/test/node:1';
@@ -31,7 +31,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   process.stdout.write(`set-up: a cluster with one node, in ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
   project.provide('cluster', access);
   try {
-    await loadImage({ reference: NODE_IMAGE, entrypoint: ['/usr/local/bin/node'], user: '65532:65532', files: nodeFiles() });
+    await loadImages({ reference: NODE_IMAGE, entrypoint: ['/usr/local/bin/node'], user: '65532:65532', layers: [NODE_FILES] });
   } catch (error) {
     await stop();
     throw error;

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import type { CallToolResult, Tool } from '@modelcontextprotocol/sdk/types.js';
@@ -33,7 +34,7 @@ const handlers: Readonly<Record<string, Handler>> = {
     return { stored: state.values.size };
   },
   get: ({ state, args }) => ({ value: state.values.get(String(args['key'] ?? 'value')) ?? null }),
-  whoami: ({ headers, state }) => ({ headers, level: state.level ?? null, subscriptions: [...state.subscriptions] }),
+  whoami: ({ headers, state }) => ({ host: hostname(), headers, level: state.level ?? null, subscriptions: [...state.subscriptions] }),
   echo: ({ args }) => ({
     length: String(args['payload']).length,
     sha256: digest(args['payload']),

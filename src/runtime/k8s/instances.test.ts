@@ -35,6 +35,10 @@ test('a ready endpoint of an own pod is an instance, named after the pod and its
   expect(seen([pod('a', {}, 2)], slice({}))).toEqual([{ id: 'uid-a.2', address: '10.0.0.5:8000', state: 'ready' }]);
 });
 
+test('a slice that has nothing yet, as the endpoint controller writes it, is no instance', () => {
+  expect(seen([pod('a')], slice({}, { ports: null, endpoints: null }), slice({}, { ports: null }), slice({}, { endpoints: null }))).toEqual([]);
+});
+
 test('what has to go keeps its sessions and gets none; what is not ready gets nothing', () => {
   const stateOf = (conditions: object, more = {}) => seen([pod('a', more)], slice({ conditions }))[0]?.state;
   expect(stateOf({ ready: false, serving: true, terminating: true })).toBe('draining');

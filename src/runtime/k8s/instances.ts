@@ -19,11 +19,11 @@ export const SERVER_PORT = 'mcp';
  */
 const MOVE_MS = 30_000;
 
-/** discovery.k8s.io/v1, as far as it matters here. */
+/** discovery.k8s.io/v1, as far as it matters here. Lists with nothing in them are `null` where no pod is ready to have any. */
 export interface EndpointSlice extends KubeObject {
   readonly addressType?: string;
-  readonly endpoints?: readonly Endpoint[];
-  readonly ports?: readonly { readonly name?: string; readonly port?: number }[];
+  readonly endpoints?: readonly Endpoint[] | null;
+  readonly ports?: readonly { readonly name?: string; readonly port?: number }[] | null;
 }
 
 interface Endpoint {
@@ -61,10 +61,10 @@ export function instancesOf(
 ): Found {
   const found = new Map<InstanceId, Instance>();
   const moves = new Map<InstanceId, number>();
-  for (const { endpoints = [], ports = [], metadata } of slices) {
-    const port = ports.find(({ name }) => name === SERVER_PORT)?.port;
+  for (const { endpoints, ports, metadata } of slices) {
+    const port = ports?.find(({ name }) => name === SERVER_PORT)?.port;
     if (port === undefined) continue;
-    for (const { addresses = [], conditions = {}, targetRef } of endpoints) {
+    for (const { addresses = [], conditions = {}, targetRef } of endpoints ?? []) {
       const [ip] = addresses;
       if (ip === undefined || targetRef?.kind !== 'Pod' || targetRef.namespace !== metadata.namespace) continue;
       const pod = podOf(targetRef.name ?? '');
