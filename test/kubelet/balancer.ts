@@ -1,8 +1,8 @@
 // One address for all gateways that are ready, as a Service or a load balancer gives it: each new connection goes to one of them, by `kubectl port-forward`.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { connect, createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { inject } from 'vitest';
 import { binary } from '../cluster/assets.ts';
 import { waitFor } from '../harness/wait-for.ts';
@@ -13,6 +13,8 @@ const GATEWAYS = ['-n', 'mcp-gateway', '-l', 'app.kubernetes.io/component=gatewa
 
 export interface Forward {
   readonly port: number;
+  readonly url: string;
+  backendUrl(name: string): string;
   readonly isAlive: () => boolean;
   stop(): void;
 }
@@ -33,7 +35,8 @@ export async function portForward(namespace: string, target: string, port: numbe
       if (!isAlive()) throw new Error('kubectl has ended');
       return /127\.0\.0\.1:(\d+) ->/.exec(said)?.[1];
     });
-    return { port: Number(local), isAlive, stop: () => void child.kill() };
+    const url = `http://127.0.0.1:${local}`;
+    return { port: Number(local), url, backendUrl: (name) => `${url}/adapters/${name}/mcp`, isAlive, stop: () => void child.kill() };
   } catch (error) {
     child.kill();
     throw new Error(`${(error as Error).message}: ${said}`, { cause: error });
@@ -55,7 +58,8 @@ export async function startBalancer(): Promise<Balancer> {
   const look = async (): Promise<void> => {
     const { items } = await kubectl.get<{ items: (Seen & { metadata: { deletionTimestamp?: string } })[] }>(['pods', ...GATEWAYS]);
     const ready = items.filter((pod) => pod.metadata.deletionTimestamp === undefined && isReady(pod)).map(({ metadata }) => metadata.name);
-    for (const name of ready) if (forwards.get(name)?.isAlive() !== true) forwards.set(name, await portForward('mcp-gateway', `pod/${name}`, 8080));
+    for (const name of ready)
+      if (forwards.get(name)?.isAlive() !== true) forwards.set(name, await portForward('mcp-gateway', `pod/${name}`, 8080));
     open = ready;
     const there = new Set(items.map(({ metadata }) => metadata.name));
     for (const [name, forward] of forwards) {

@@ -55,7 +55,8 @@ export async function startCluster(): Promise<Cluster> {
   }
 }
 
-const loadPause = (): Promise<void> => loadImages({ reference: PAUSE_IMAGE, entrypoint: ['/pause'], layers: [{ '/pause': binary('pause') }] });
+const loadPause = (): Promise<void> =>
+  loadImages({ reference: PAUSE_IMAGE, entrypoint: ['/pause'], layers: [{ '/pause': binary('pause') }] });
 
 /** Processes of the node need a route to a Service before kube-proxy can send them elsewhere. */
 function setUpNetwork(): void {

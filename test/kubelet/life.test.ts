@@ -7,7 +7,19 @@ import { waitFor } from '../harness/wait-for.ts';
 import { type Balancer, startBalancer } from './balancer.ts';
 import { killContainer } from './containerd.ts';
 import { NEXT_COUNTER_IMAGE } from './images.ts';
-import { backend, conditionsOf, declare, installProduct, kubectl, podNames, podsOf, type Product, type Seen, untilReady } from './product.ts';
+import {
+  backend,
+  conditionsOf,
+  containerOf,
+  declare,
+  installProduct,
+  kubectl,
+  type Product,
+  podNames,
+  podsOf,
+  type Seen,
+  untilReady,
+} from './product.ts';
 
 let product: Product;
 let balancer: Balancer;
@@ -65,7 +77,9 @@ const hostsOf = async (clients: readonly SdkClient[]): Promise<string[]> =>
   Promise.all(clients.map(async (client) => String((await client.call('whoami'))['host'])));
 /** Resolves when the status tells so many sessions: the gateways have reported them. */
 const untilCounted = (name: string, sessions: number): Promise<unknown> =>
-  waitFor(`${sessions} sessions of ${name} to be told`, async () => (await backend(name)).status?.['sessions'] === sessions, { timeoutMs: 60_000 });
+  waitFor(`${sessions} sessions of ${name} to be told`, async () => (await backend(name)).status?.['sessions'] === sessions, {
+    timeoutMs: 60_000,
+  });
 /** One session on each of the pods at least. */
 const untilSpread = (name: string, pods: readonly Seen[]): Promise<unknown> =>
   waitFor(`new sessions on ${pods.length} pods of ${name}`, async () => {
@@ -133,10 +147,12 @@ test('three pods become one: the one with the most sessions stays, and no reques
     if (host === most || !kept.has(host)) kept.add(host);
     else ended.push(client);
   }
-  await Promise.all(ended.map(async (client) => {
-    await client.transport.terminateSession();
-    await client.close();
-  }));
+  await Promise.all(
+    ended.map(async (client) => {
+      await client.transport.terminateSession();
+      await client.close();
+    }),
+  );
   const left = clients.filter((client) => !ended.includes(client));
   await untilCounted('shrunk', left.length);
   const failures: unknown[] = [];
@@ -176,16 +192,14 @@ test('to zero when nobody uses it, and back: fifty clients wait for one start', 
 
 test('a server is killed: it is started again, and sessions that were idle go on in new ones', { timeout: 180_000 }, async () => {
   await declare('killed');
-  const [pod] = await untilReady('killed', 1);
+  const [pod] = (await untilReady('killed', 1)) as [Seen];
   const clients = await Promise.all(Array.from({ length: 5 }, () => connectSdkClient(balancer.backendUrl('killed'))));
   for (const client of clients) await client.call('put', { value: 1 });
-  const status = (seen: Seen | undefined) => (seen?.status?.['containerStatuses'] as { containerID: string; restartCount: number }[])[0];
-  await killContainer(status(pod)?.containerID ?? '');
+  await killContainer(containerOf(pod).containerID);
   const answers = await Promise.all(clients.map((client) => client.call('get')));
   expect(answers.map(({ value }) => value)).toEqual(clients.map(() => null));
-  const [after] = await untilReady('killed', 1);
-  expect(status(after)?.restartCount).toBe(1);
-  expect(after && nameOf(after)).toBe(pod && nameOf(pod));
+  const [after] = (await untilReady('killed', 1)) as [Seen];
+  expect([nameOf(after), containerOf(after).restartCount]).toEqual([nameOf(pod), 1]);
   await Promise.all(clients.map((client) => client.close()));
 });
 

@@ -82,11 +82,23 @@ function modest(name: string, containers: Readonly<Record<string, readonly strin
 
 /** For the message of a failed test. */
 async function whatIsThere(): Promise<string> {
-  const told = await Promise.all([
-    kubectl(['get', 'pods', '-A', '-o', 'wide']),
-    kubectl(['get', 'events', '-A', '--field-selector=type=Warning']),
-    kubectl(['logs', '-n', 'mcp-gateway', '-l', 'app.kubernetes.io/name=mcp-gateway', '--all-containers', '--ignore-errors', '--tail=20', '--prefix']),
-  ].map((each) => each.catch((error: Error) => error.message)));
+  const told = await Promise.all(
+    [
+      kubectl(['get', 'pods', '-A', '-o', 'wide']),
+      kubectl(['get', 'events', '-A', '--field-selector=type=Warning']),
+      kubectl([
+        'logs',
+        '-n',
+        'mcp-gateway',
+        '-l',
+        'app.kubernetes.io/name=mcp-gateway',
+        '--all-containers',
+        '--ignore-errors',
+        '--tail=20',
+        '--prefix',
+      ]),
+    ].map((each) => each.catch((error: Error) => error.message)),
+  );
   return told.join('\n');
 }
 
@@ -120,10 +132,21 @@ export async function podsOf(name: string): Promise<readonly Seen[]> {
 
 /** All, also those that are on their way out. */
 export const podNames = async (namespace: string, selector: string): Promise<string[]> =>
-  (await kubectl(['get', 'pods', '-n', namespace, '-l', selector, '-o', 'name'])).trim().split('\n').filter((name) => name !== '');
+  (await kubectl(['get', 'pods', '-n', namespace, '-l', selector, '-o', 'name']))
+    .trim()
+    .split('\n')
+    .filter((name) => name !== '');
 
 export const isReady = (pod: Seen): boolean =>
-  (pod.status?.['conditions'] as readonly Condition[] | undefined)?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+  (pod.status?.['conditions'] as readonly Condition[] | undefined)?.some(({ type, status }) => type === 'Ready' && status === 'True') ??
+  false;
+
+/** The server's, or the controller's. */
+export function containerOf({ status }: Seen): { readonly containerID: string; readonly restartCount: number } {
+  const [found] = (status?.['containerStatuses'] ?? []) as readonly { containerID: string; restartCount: number }[];
+  if (!found) throw new Error('the pod has no container');
+  return found;
+}
 
 /** Resolves with its pods when so many are ready and no others are left. */
 export const untilReady = (name: string, replicas: number): Promise<readonly Seen[]> =>

@@ -36,7 +36,9 @@ test('a ready endpoint of an own pod is an instance, named after the pod and its
 });
 
 test('a slice that has nothing yet, as the endpoint controller writes it, is no instance', () => {
-  expect(seen([pod('a')], slice({}, { ports: null, endpoints: null }), slice({}, { ports: null }), slice({}, { endpoints: null }))).toEqual([]);
+  expect(seen([pod('a')], slice({}, { ports: null, endpoints: null }), slice({}, { ports: null }), slice({}, { endpoints: null }))).toEqual(
+    [],
+  );
 });
 
 test('what has to go keeps its sessions and gets none; what is not ready gets nothing', () => {
