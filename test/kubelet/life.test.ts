@@ -71,7 +71,7 @@ async function startCrowd(name: string, size: number): Promise<Crowd> {
 }
 
 const nameOf = (pod: Seen): string => pod.metadata.name;
-const imageOf = ({ spec }: Seen): unknown => (spec?.['containers'] as { image: string }[])[0]?.image;
+const imageOf = ({ spec }: Seen): unknown => (spec?.['containers'] as { image: string }[] | undefined)?.[0]?.image;
 /** The pods on which the sessions of these clients are. */
 const hostsOf = async (clients: readonly SdkClient[]): Promise<string[]> =>
   Promise.all(clients.map(async (client) => String((await client.call('whoami'))['host'])));
