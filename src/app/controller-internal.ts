@@ -3,13 +3,13 @@
 import type { Logger } from 'pino';
 import { createInternalApi, type InternalApi, type Reviewed } from '../api/internal-api.ts';
 import type { Settings } from '../config/settings.ts';
-import { createBoundedCache } from '../core/bounded-cache.ts';
 import type { KubeApi } from '../runtime/k8s/api.ts';
 import type { Controller } from '../runtime/k8s/controller/controller.ts';
+import { createMayGo } from '../runtime/k8s/controller/leaving.ts';
 import { WAKE_ANNOTATION } from '../runtime/k8s/controller/scale.ts';
 import type { UseBoard } from '../runtime/k8s/controller/use-board.ts';
-import { instanceIdOf } from '../runtime/k8s/instances.ts';
-import { MCP_BACKENDS } from '../runtime/k8s/objects.ts';
+import { type Pod, RELEASED_ANNOTATION } from '../runtime/k8s/instances.ts';
+import { MCP_BACKENDS, PODS } from '../runtime/k8s/objects.ts';
 import type { Transport } from '../runtime/k8s/transport.ts';
 
 const AUDIENCE = 'mcp-gateway-controller';
@@ -19,8 +19,6 @@ const POD_UID = 'authentication.kubernetes.io/pod-uid';
 const TIMEOUT_MS = 5_000;
 /** Many gateways ask at once, and each asks again: one mark in so long is enough. */
 const WAKE_AGAIN_MS = 5_000;
-/** Gateways hear so soon of a pod that has to go, and their reports are so old when they arrive. */
-const NOTICE_MS = 2_000;
 
 export interface InternalOptions {
   readonly settings: Pick<Settings, 'namespace' | 'gatewayNamespace' | 'drainIdleMs'>;
@@ -51,11 +49,17 @@ export function createInternal({ settings, transport, api, board, controller, lo
     return { username: user.username, podUid: user.extra?.[POD_UID]?.[0] };
   };
 
-  const asked = createBoundedCache<string, number>(10_000);
-  const firstAsked = (podUid: string): number => {
-    const at = asked.get(podUid) ?? board.now();
-    asked.set(podUid, at);
-    return at;
+  const podOf = (uid: string): Pod | undefined => {
+    for (const name of controller.view.backendsWithPods()) {
+      const pod = controller.view.pods(name).find(({ metadata }) => metadata.uid === uid);
+      if (pod) return pod;
+    }
+    return undefined;
+  };
+  const release = ({ metadata: { name, uid } }: Pod): void => {
+    const metadata = { ...(uid !== undefined && { uid }), annotations: { [RELEASED_ANNOTATION]: new Date().toISOString() } };
+    // It is asked for again.
+    api.patch(PODS, name, namespace, { metadata }).catch((err: unknown) => log.warn({ err, pod: name }, 'pod not released'));
   };
 
   return createInternalApi({
@@ -73,19 +77,6 @@ export function createInternal({ settings, transport, api, board, controller, lo
       await api.patch(MCP_BACKENDS, backend, namespace, { metadata: { annotations: { [WAKE_ANNOTATION]: new Date().toISOString() } } });
       log.info({ backend }, 'woken');
     },
-    mayGo(podUid) {
-      if (!board.isWarm() || !board.isHeard()) return undefined;
-      const askedAt = firstAsked(podUid);
-      for (const name of controller.view.backendsWithPods()) {
-        const pod = controller.view.pods(name).find(({ metadata }) => metadata.uid === podUid);
-        if (!pod) continue;
-        const { sessions, calls, idleMs } = board.instance(instanceIdOf(pod));
-        // What was reported before the gateways knew that it has to go says nothing of what they have sent it since.
-        const current = board.isHeardSince(askedAt + NOTICE_MS);
-        return { done: current && calls === 0 && (sessions === 0 || idleMs >= drainIdleMs), sessions, calls };
-      }
-      // A pod that is no longer there has nothing to wait for.
-      return { done: true, sessions: 0, calls: 0 };
-    },
+    mayGo: createMayGo({ board, podOf, release, drainIdleMs }),
   });
 }

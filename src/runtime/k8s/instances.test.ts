@@ -35,6 +35,14 @@ test('a ready endpoint of an own pod is an instance, named after the pod and its
   expect(seen([pod('a', {}, 2)], slice({}))).toEqual([{ id: 'uid-a.2', address: '10.0.0.5:8000', state: 'ready' }]);
 });
 
+test('a pod that was released gets nothing any more, unless there is nothing else', () => {
+  const more = { deletionTimestamp: '2026-11-28T13:00:00Z', annotations: { 'mcpgateway.dev/released': '2026-11-28T11:59:00Z' } };
+  const other = slice({ targetRef: { kind: 'Pod', namespace: 'mcp', name: 'b', uid: 'uid-b' } });
+  expect(seen([pod('a', more), pod('b')], slice({}), other).map(({ id }) => id)).toEqual(['uid-b.0']);
+  expect(seen([pod('a', more)], slice({})).map(({ state }) => state)).toEqual(['draining']);
+  expect(seen([pod('a', { annotations: more.annotations })], slice({}))[0]?.state).toBe('ready');
+});
+
 test('a slice that has nothing yet, as the endpoint controller writes it, is no instance', () => {
   expect(seen([pod('a')], slice({}, { ports: null, endpoints: null }), slice({}, { ports: null }), slice({}, { endpoints: null }))).toEqual(
     [],

@@ -9,6 +9,8 @@ import type { KubeObject, OwnerReference } from './objects.ts';
 export const BACKEND_LABEL = 'mcpgateway.dev/backend';
 /** On an EndpointSlice: the Service that it belongs to. */
 export const SERVICE_LABEL = 'kubernetes.io/service-name';
+/** On a pod that has to go, RFC 3339: since then it gets no calls any more, so that it can end when those under way have. */
+export const RELEASED_ANNOTATION = 'mcpgateway.dev/released';
 /** The container that is the MCP server, and its port. */
 export const SERVER_CONTAINER = 'server';
 export const SERVER_PORT = 'mcp';
@@ -71,7 +73,8 @@ export function instancesOf(
       if (!pod || pod.metadata.uid !== targetRef.uid || !isOwn(pod, backend) || !hasAddress(pod, ip)) continue;
       const id = instanceIdOf(pod);
       const moved = movedAt(pod);
-      if (moved !== undefined && movable) moves.set(id, moved);
+      if (isReleased(pod)) moves.set(id, 0);
+      else if (moved !== undefined && movable) moves.set(id, moved);
       const instance = { id, address: `${isIPv6(ip) ? `[${ip}]` : ip}:${port}`, state: stateOf(conditions, pod) };
       // A dual-stack Service has a slice for each family: the first one seen counts, unless the other one is ready and it is not.
       const other = found.get(id);
@@ -90,6 +93,11 @@ export function instancesOf(
 export function instanceIdOf({ metadata, status }: Pod): InstanceId {
   const restarts = status?.containerStatuses?.find(({ name }) => name === SERVER_CONTAINER)?.restartCount ?? 0;
   return `${metadata.uid}.${restarts}` as InstanceId;
+}
+
+/** Whether the controller lets a pod end as soon as nothing is under way there. */
+export function isReleased({ metadata }: Pod): boolean {
+  return metadata.deletionTimestamp !== undefined && metadata.annotations?.[RELEASED_ANNOTATION] !== undefined;
 }
 
 /** When the sessions of a pod that has to go are moved, milliseconds since 1970; undefined: it stays. `deletionTimestamp` is the end of its grace. */
