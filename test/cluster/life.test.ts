@@ -159,7 +159,7 @@ test('a node is lost without notice: its pods’ sessions are opened again elsew
 });
 
 test('to zero and back: fifty clients wait, one start serves them all', { timeout: 120_000 }, async () => {
-  await declare('asleep', { scaling: { toZeroAfter: '3s', startTimeout: '45s' } });
+  await declare('asleep', { scaling: { toZeroAfter: '3s', startTimeout: '20s' } });
   const replicas = async (): Promise<number | undefined> =>
     ((await installed.api.get(DEPLOYMENTS, 'asleep', 'mcp')) as { spec?: { replicas?: number } } | undefined)?.spec?.replicas;
   await waitFor('its Deployment', async () => (await replicas()) === 1);
@@ -168,7 +168,7 @@ test('to zero and back: fifty clients wait, one start serves them all', { timeou
   const session = await openSession(gateway.backendUrl('asleep'));
   expect(await session.call('put', { value: 'kept in memory' })).toMatchObject({ calls: 1 });
   // Sessions hold it; they end when nobody uses them.
-  await declare('asleep', { scaling: { toZeroAfter: '3s', startTimeout: '45s' }, sessions: { idleTimeout: '5s' } });
+  await declare('asleep', { scaling: { toZeroAfter: '3s', startTimeout: '20s' }, sessions: { idleTimeout: '5s' } });
   await waitFor('its pods to be let go', async () => (await replicas()) === 0, { timeoutMs: 90_000 });
   await end(first);
 

@@ -180,7 +180,7 @@ test('to zero when nobody uses it, and back: fifty clients wait for one start', 
   const session = await openSession(balancer.backendUrl('asleep'));
   expect(await session.call('put', { value: 'kept in memory' })).toMatchObject({ calls: 1 });
   // Before, it would be let go while it starts, where that takes longer.
-  await declare('asleep', { scaling: { toZeroAfter: '5s', startTimeout: '60s' }, sessions: { idleTimeout: '5s' } });
+  await declare('asleep', { scaling: { toZeroAfter: '5s', startTimeout: '30s' }, sessions: { idleTimeout: '5s' } });
   await untilReady('asleep', 0);
   await waitFor('it to say so', async () => (await conditionsOf('asleep'))['Ready']?.reason === 'ScaledToZero');
 

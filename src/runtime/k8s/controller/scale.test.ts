@@ -31,9 +31,10 @@ function world(scaling: object, replicas = 1) {
 }
 
 test('nobody has used it for the time: none', () => {
-  const { wanted, pass, use } = world({ toZeroAfter: '15m' }, 3);
+  const { wanted, pass, use } = world({ toZeroAfter: '15m', startTimeout: '1m' }, 3);
   expect(wanted()).toBe(3);
-  pass(14 * 60_000);
+  // A new one is given the time to start, too.
+  pass(15 * 60_000);
   expect(wanted()).toBe(3);
   pass(60_000);
   expect(wanted()).toBe(0);

@@ -41,8 +41,8 @@ export function createScaler({ board, now = Date.now }: ScalerOptions): Scaler {
     const at = now();
     const since = (time: string | undefined): number => (time === undefined ? Number.POSITIVE_INFINITY : at - Date.parse(time));
     // While it starts nobody can use it.
-    const woken = since(object.metadata.annotations?.[WAKE_ANNOTATION]) - spec.scaling.startTimeout;
-    const idleMs = Math.min(woken, since(object.metadata.creationTimestamp), board.backend(name).idleMs);
+    const begun = Math.min(since(object.metadata.annotations?.[WAKE_ANNOTATION]), since(object.metadata.creationTimestamp));
+    const idleMs = Math.min(begun - spec.scaling.startTimeout, board.backend(name).idleMs);
     // What is gone comes back by being asked for, not because a new leader does not know when it was used.
     if (running === 0) return idleMs >= toZeroAfter;
     // Without gateways nobody knows whether it is used.
