@@ -242,4 +242,5 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   limits_unavailable: 'only with Redis',
   state_unavailable: 'only with Redis',
   internal_error: 'a bug',
+  edge_not_proven: 'only beside an Envoy of somebody else: test/beside',
 };
