@@ -8,6 +8,7 @@ import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { limited } from '../core/within.ts';
+import type { GatewayUse } from '../runtime/k8s/controller/use-board.ts';
 
 const TIMEOUT_MS = 4_000;
 const FIRST_WAIT_MS = 200;
@@ -17,18 +18,9 @@ const WANTED_MS = 50_000;
 /** A failure that lasts is said once in so long. */
 const SAY_AGAIN_MS = 30_000;
 
-/** Of one gateway pod, every five seconds. Times in milliseconds; `calls`: requests under way but for event streams. */
-export interface UseReport {
-  /** The pod's name: the next report of it replaces this one. */
-  readonly gateway: string;
-  readonly instances: Readonly<Record<string, { readonly sessions: number; readonly calls: number; readonly idleMs: number }>>;
-  /** `requests` since the last report. */
-  readonly backends: Readonly<Record<string, { readonly idleMs: number; readonly requests: number }>>;
-}
-
 export interface ControllerLink {
   /** Tells every controller, so that each knows when it becomes the leader. Never rejects. */
-  report(report: UseReport): Promise<void>;
+  report(use: GatewayUse): Promise<void>;
   /** Asks for an instance until one controller has taken it, or nobody waits any more. Returns at once. */
   wake(backend: string): void;
   close(): Promise<void>;
@@ -97,9 +89,9 @@ export function createControllerLink({ url, tokenFile, log, resolve = addressesO
   };
 
   return {
-    async report(report) {
+    async report(use) {
       try {
-        for (const outcome of await tellAll('/internal/sessions', report)) if (outcome.status === 'rejected') complain(outcome.reason);
+        for (const outcome of await tellAll('/internal/sessions', use)) if (outcome.status === 'rejected') complain(outcome.reason);
       } catch (err) {
         complain(err);
       }

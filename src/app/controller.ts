@@ -29,19 +29,14 @@ import { keepKeys, loadOrCreateTokenSecret } from './cluster-secrets.ts';
 import { openClusterState } from './cluster-state.ts';
 import { openControl } from './control.ts';
 import { createInternal } from './controller-internal.ts';
+import type { PodContext } from './pod-context.ts';
 import { auditTarget, hostOfOwnCalls } from './sidecar-options.ts';
 
 const KEYS_MS = 60_000;
 const LOOK_MS = 2_000;
 
-export interface ControllerContext {
-  readonly signal: AbortSignal;
-  readonly env: NodeJS.ProcessEnv;
-  readonly output: { write(text: string | Uint8Array): unknown };
-}
-
 /** Resolves after everything has been stopped again. @throws Error with one line when something does not start. */
-export async function runController(settings: Settings, { signal, env, output }: ControllerContext): Promise<void> {
+export async function runController(settings: Settings, { signal, env, output }: PodContext): Promise<void> {
   const { namespace, gatewayNamespace, runnerImage, controllerUrl, drainGraceMs } = settings;
   if (runnerImage === undefined) throw new Error('runnerImage (MCP_GATEWAY_RUNNER_IMAGE) must name the image of the runner');
   if (controllerUrl === undefined) throw new Error('controllerUrl (MCP_GATEWAY_CONTROLLER_URL) must say where pods reach this controller');

@@ -21,6 +21,7 @@ import { readTraceSettings } from '../telemetry/trace-settings.ts';
 import { createClosers } from './closers.ts';
 import { createControllerLink } from './controller-link.ts';
 import { openHome } from './home.ts';
+import type { PodContext } from './pod-context.ts';
 import { hostOfOwnCalls } from './sidecar-options.ts';
 import { openSupervisorState } from './supervisor-state.ts';
 import { startUseReports } from './use-reports.ts';
@@ -30,12 +31,6 @@ const SWEEP_MS = 10_000;
 const DRAIN_POLL_MS = 250;
 /** How long Services and load balancers may go on sending new connections to a pod that is no longer ready. */
 const NOTICE_MS = 5_000;
-
-export interface PodContext {
-  readonly signal: AbortSignal;
-  readonly env: NodeJS.ProcessEnv;
-  readonly output: { write(text: string | Uint8Array): unknown };
-}
 
 /** Resolves after everything has been stopped again. @throws Error with one line when something does not start. */
 export async function runPod(settings: Settings, { signal, env, output: stream }: PodContext): Promise<void> {

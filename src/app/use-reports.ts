@@ -4,7 +4,8 @@ import type { Logger } from 'pino';
 import type { InstanceId } from '../core/ids.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { EnvoyAdmin } from '../envoy/admin.ts';
-import type { ControllerLink, UseReport } from './controller-link.ts';
+import type { GatewayUse } from '../runtime/k8s/controller/use-board.ts';
+import type { ControllerLink } from './controller-link.ts';
 import type { LinkServer } from './link-server.ts';
 import { summed } from './use-counts.ts';
 
@@ -52,7 +53,7 @@ export function startUseReports(options: UseReportsOptions): UseReports {
     const [{ instances, backends }, sessions] = await Promise.all([measure(), countByInstance().catch(() => undefined)]);
     // Without the numbers of sessions nobody may conclude that there are none.
     if (!sessions) return;
-    const body: UseReport = {
+    const body: GatewayUse = {
       gateway,
       instances: Object.fromEntries(
         [...instances].map(([id, { calls, idleMs }]) => [id, { sessions: sessions.get(id as InstanceId) ?? 0, calls, idleMs }]),

@@ -1,6 +1,7 @@
 // `mcp-gateway sidecar` and `mcp-gateway controller`: what runs in the gateway's pods on Kubernetes.
 
 import type { Command } from 'commander';
+import type { PodContext } from '../app/pod-context.ts';
 import type { Settings } from '../config/settings.ts';
 import type { CliContext } from './program.ts';
 import { addSettingsOptions, settingsOf } from './settings-options.ts';
@@ -23,7 +24,7 @@ Examples:
       MCP_GATEWAY_CONTROLLER_URL=http://mcp-gateway-controller.mcp-gateway:8082 mcp-gateway controller
 `;
 
-type Run = (settings: Settings, context: { signal: AbortSignal; env: NodeJS.ProcessEnv; output: CliContext['stdout'] }) => Promise<void>;
+type Run = (settings: Settings, context: PodContext) => Promise<void>;
 
 /** Adds `sidecar` and `controller`. */
 export function addKubernetesCommands(program: Command, { env, stdout, stderr }: CliContext): void {

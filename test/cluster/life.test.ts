@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DEPLOYMENTS } from '../../src/runtime/k8s/controller/kinds.ts';
 import { MCP_BACKENDS } from '../../src/runtime/k8s/objects.ts';
+import { type Crowd, startCrowd } from '../harness/crowd.ts';
 import { openSession } from '../harness/mcp-http.ts';
 import { createScratch } from '../harness/scratch.ts';
-import { connectSdkClient, type SdkClient } from '../harness/sdk-client.ts';
+import { connectSdkClient } from '../harness/sdk-client.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { type ControllerProcess, startControllerProcess } from './controller-process.ts';
 import { type GatewayPod, startGatewayPod } from './gateway-pod.ts';
@@ -54,41 +55,7 @@ const declare = (name: string, spec: object = {}) =>
     { fieldManager: 'test', force: true },
   );
 
-interface Crowd {
-  readonly clients: readonly SdkClient[];
-  readonly failures: unknown[];
-  /** Calls that have been answered. */
-  readonly answered: () => number;
-  /** Ends when every client's call under way is answered. */
-  stop(): Promise<void>;
-}
-
-/** Unmodified clients, each with a session of its own, which call all the time. */
-async function startCrowd(name: string, size: number): Promise<Crowd> {
-  const clients = await Promise.all(Array.from({ length: size }, () => connectSdkClient(gateway.backendUrl(name))));
-  const failures: unknown[] = [];
-  let answered = 0;
-  let going = true;
-  const running = clients.map(async (client) => {
-    while (going) {
-      try {
-        await client.call('slow', { ms: 20 });
-        answered += 1;
-      } catch (error) {
-        failures.push(error);
-        return;
-      }
-    }
-  });
-  return {
-    ...{ clients, failures, answered: () => answered },
-    async stop() {
-      going = false;
-      await Promise.all(running);
-      await Promise.all(clients.map((client) => client.close()));
-    },
-  };
-}
+const crowdOf = (name: string, size: number): Promise<Crowd> => startCrowd(gateway.backendUrl(name), { size, callMs: 20 });
 
 const sessionsOn = async (name: string, pods: readonly RegisteredPod[]): Promise<void> => {
   await waitFor(`new sessions on ${pods.length} pods of ${name}`, async () => {
@@ -116,7 +83,7 @@ test('a roll-out under load: every pod is replaced, and no request fails', { tim
   await declare('rolled');
   const old = [await world.add('rolled'), await world.add('rolled'), await world.add('rolled')];
   await sessionsOn('rolled', old);
-  const crowd = await startCrowd('rolled', 12);
+  const crowd = await crowdOf('rolled', 12);
   const fresh: RegisteredPod[] = [];
   for (const pod of old) {
     const before = crowd.answered();
@@ -133,7 +100,7 @@ test('three pods become one under load: no request fails, every session goes on 
   await declare('shrunk');
   const pods = [await world.add('shrunk'), await world.add('shrunk'), await world.add('shrunk')];
   await sessionsOn('shrunk', pods);
-  const crowd = await startCrowd('shrunk', 12);
+  const crowd = await crowdOf('shrunk', 12);
   await Promise.all(pods.slice(1).map(end));
   const [left] = pods;
   const before = crowd.answered();

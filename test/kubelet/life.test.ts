@@ -1,6 +1,7 @@
 // Unmodified clients with sessions under load, while a real kubelet replaces, ends and starts the pods behind them: no request may fail.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Crowd, startCrowd } from '../harness/crowd.ts';
 import { openSession } from '../harness/mcp-http.ts';
 import { connectSdkClient, type SdkClient } from '../harness/sdk-client.ts';
 import { waitFor } from '../harness/wait-for.ts';
@@ -34,41 +35,7 @@ afterAll(async () => {
   product?.close();
 });
 
-interface Crowd {
-  readonly clients: readonly SdkClient[];
-  readonly failures: unknown[];
-  /** Calls that have been answered. */
-  readonly answered: () => number;
-  /** Ends when every client's call under way is answered. */
-  stop(): Promise<void>;
-}
-
-/** Unmodified clients, each with a session of its own, which call all the time. */
-async function startCrowd(name: string, size: number): Promise<Crowd> {
-  const clients = await Promise.all(Array.from({ length: size }, () => connectSdkClient(balancer.backendUrl(name))));
-  const failures: unknown[] = [];
-  let answered = 0;
-  let going = true;
-  const running = clients.map(async (client) => {
-    while (going) {
-      try {
-        await client.call('slow', { ms: 100 });
-        answered += 1;
-      } catch (error) {
-        failures.push(error);
-        return;
-      }
-    }
-  });
-  return {
-    ...{ clients, failures, answered: () => answered },
-    async stop() {
-      going = false;
-      await Promise.all(running);
-      await Promise.all(clients.map((client) => client.close()));
-    },
-  };
-}
+const crowdOf = (name: string, size: number): Promise<Crowd> => startCrowd(balancer.backendUrl(name), { size, callMs: 100 });
 
 const nameOf = (pod: Seen): string => pod.metadata.name;
 const imageOf = ({ spec }: Seen): unknown => (spec?.['containers'] as { image: string }[] | undefined)?.[0]?.image;
@@ -94,7 +61,7 @@ test('a roll-out under load: another image, then the annotation that restarts; n
   await declare('rolled', { replicas: 3 });
   const first = await untilReady('rolled', 3);
   await untilSpread('rolled', first);
-  const crowd = await startCrowd('rolled', 9);
+  const crowd = await crowdOf('rolled', 9);
   const idle = await connectSdkClient(balancer.backendUrl('rolled'));
   const long = idle.call('slow', { ms: 10_000 });
   await declare('rolled', { replicas: 3, image: NEXT_COUNTER_IMAGE });
@@ -212,7 +179,7 @@ test('the gateway’s own roll-out: streams are cut, calls end, clients go on wi
   await untilReady('served', 1);
   const session = await openSession(balancer.backendUrl('served'));
   await session.call('put', { value: 'kept' });
-  const crowd = await startCrowd('served', 9);
+  const crowd = await crowdOf('served', 9);
   const stream = await session.stream(new AbortController().signal);
   const cut = stream.text().then(
     () => 'cut',
