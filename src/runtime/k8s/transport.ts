@@ -2,8 +2,11 @@
 
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { delimiter } from 'node:path';
 
 const IDLE_MS = 30_000;
+/** What the library assumes when it finds no configuration at all. */
+const NOWHERE = 'http://localhost:8080';
 /** An answer of this size is a mistake of ours: lists are read in pages. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_MESSAGE_CHARS = 1_000;
@@ -42,10 +45,15 @@ export interface Transport {
 export async function openTransport({ kubeconfig }: { readonly kubeconfig?: string | undefined } = {}): Promise<Transport> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
-  if (kubeconfig === undefined) config.loadFromDefault();
-  else config.loadFromFile(kubeconfig);
+  try {
+    // Several files in one variable are the library's to merge.
+    if (kubeconfig === undefined || kubeconfig === '' || kubeconfig.includes(delimiter)) config.loadFromDefault();
+    else config.loadFromFile(kubeconfig);
+  } catch (error) {
+    throw new Error(`the kubeconfig${kubeconfig ? ` ${kubeconfig}` : ''} cannot be read: ${(error as Error).message}`);
+  }
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error('no Kubernetes cluster is configured: run this in a pod, or set KUBECONFIG');
+  if (!cluster || cluster.server === NOWHERE) throw new Error('no Kubernetes cluster is configured: run this in a pod, or set KUBECONFIG');
   const server = new URL(cluster.server);
   const agent = new Agent({ keepAlive: true, timeout: IDLE_MS, maxSockets: 64 });
 
