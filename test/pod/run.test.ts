@@ -1,7 +1,7 @@
 // `mcp-gateway run` as the main process of a container: what it installs, how it starts a server, and how both end.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { networkInterfaces, tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runMainProcess } from '../../src/runtime/pod/main-process.ts';
 import { preparePlace } from '../../src/runtime/pod/server-environment.ts';
 import { freePort } from '../harness/free-port.ts';
 import { openSession } from '../harness/mcp-http.ts';
@@ -118,6 +119,13 @@ describe('a server', () => {
     running?.kill(signal);
     expect(await exitCode()).toBe(5);
     expect(output.stdout).toBe(`ready\ngot ${name}\n`);
+  });
+
+  it('gets a signal that comes in the very moment of its start', async () => {
+    const signals = new EventEmitter();
+    const ended = runMainProcess({ command: ['sleep', '60'], cwd: home, env: { PATH: process.env['PATH'] ?? '' }, signals });
+    signals.emit('SIGTERM', 'SIGTERM');
+    expect(await ended).toBe(SIGTERM_CODE);
   });
 
   it('may take its time to end', async () => {

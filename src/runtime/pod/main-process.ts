@@ -30,25 +30,26 @@ export async function runMainProcess(options: {
   const { command, cwd, env, signals = process } = options;
   const [program = '', ...args] = command;
   const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
-  const ended = new Promise<number>((resolve) => {
-    child.once('exit', (code, signal) => resolve(signal === null ? (code ?? 0) : exitCodeOf(signal)));
-  });
-  await once(child, 'spawn').catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`cannot start ${program}: ${error.code === 'ENOENT' ? 'there is no such program' : (error.code ?? error.message)}`);
-  });
-  child.on('error', () => undefined);
-  const pid = child.pid as number;
+  const { pid } = child;
   const forward = (signal: NodeJS.Signals): void => {
     try {
-      process.kill(-pid, signal);
+      if (pid !== undefined) process.kill(-pid, signal);
     } catch {
       // It has just ended.
     }
   };
+  // In the same turn: a signal that came before anybody listens would end this process alone.
   for (const signal of FORWARDED) signals.on(signal, forward);
+  const ended = new Promise<number>((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal === null ? (code ?? 0) : exitCodeOf(signal)));
+  });
   try {
+    await once(child, 'spawn').catch((error: NodeJS.ErrnoException) => {
+      throw new Error(`cannot start ${program}: ${error.code === 'ENOENT' ? 'there is no such program' : (error.code ?? error.message)}`);
+    });
+    child.on('error', () => undefined);
     const code = await ended;
-    await stopGroup(pid, LEFTOVER_GRACE_MS);
+    await stopGroup(pid as number, LEFTOVER_GRACE_MS);
     return code;
   } finally {
     for (const signal of FORWARDED) signals.off(signal, forward);
